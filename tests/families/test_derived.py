@@ -117,3 +117,51 @@ def test_parts_are_ordered_by_the_layers_at_which_they_end():
     assert [one.name for one in role.parts] == ["a", "b", "c"]
     odd = Topology(topology.parties, (parts[0], ModelPart("a", "net", "p", None, "z")))
     assert by_names(odd, [StageRole("net", None)]) == (StageRole("net", None, odd.parts),)
+
+
+def not_met(found, threat):
+    """Rules of the rows of the server that a threat would test if it were as strong."""
+    rows = answered(found, {"split": threat}, "net", {})
+    return {one.risk.rule.name for one in rows if one.risk.threat and not one.threats}
+
+
+LOOP = (
+    PARTS[0], ModelPart("middle", "net", "server", "a", "b"), ModelPart("last", "net", "phone", "b", None),
+)  # fmt: skip
+BACK = (Edge("last", "middle", "gradients"), Edge("middle", "device", "gradients"))
+
+
+@pytest.mark.parametrize(
+    ("trust", "more"),
+    [("honest-but-curious", {"gradients": True}), ("malicious", {"gradients": True, "active": True})],
+)
+def test_gradients_that_cross_are_keys_of_the_threats_that_follow(trust, more):
+    """U-shaped: the server in the middle gets gradients and no labels; if it is malicious it may return others."""
+    whole = made(Party("server", trust, "others"), parts=LOOP, edges=BACK)
+    stages = by_names(whole, [StageRole("net", "train")])
+    found = risks(whole, stages, {"split": {"features"}})
+    mine = {one.rule.name: one for one in found if one.adversary == ("server",) and one.rule.family == "split"}
+    hidden = mine["hidden-labels"]
+    assert (hidden.tested, hidden.access, hidden.knows) == (True, "gradients", "weights assumed known")
+    assert (hidden.threat["gradients"], hidden.threat["access"]) == (True, "features")
+    assert "gradients = true" in hidden.remark
+    assert "gradients" not in mine["reconstruction"].threat
+    (threat,) = of(whole)
+    assert {key: threat[key] for key in ("gradients", "active") if key in threat} == more
+    assert threat["attributes"] == ("sex", "label")
+    table = SplitThreat.model_validate(threat)
+    assert not_met(found, table) == set()
+    for key, rule in (("gradients", "hidden-labels"), ("active", "steering")):
+        if key in more:  # a weaker threat does not test the row, and one without an attack for it neither
+            assert rule in not_met(found, table.model_copy(update={key: False}))
+            told = answered(found, {"split": table}, "net", {}, {"split": set(more) - {key}})
+            (row,) = [one for one in told if one.risk.rule.name == rule and one.risk.adversary == ("server",)]
+            assert row.reason == f"threat split has {key} and no attack that makes use of it"
+
+
+def test_who_returns_gradients_and_sees_answers_steers_only_if_they_are_malicious():
+    back = (Edge("rest", "device", "gradients"),)
+    for trust in ("honest-but-curious", "malicious"):
+        (threat,) = of(made(Party("server", trust, "others"), edges=back))
+        assert threat.get("active", False) == (trust == "malicious")
+        assert "gradients" not in threat

@@ -12,7 +12,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.models.architectures import bag_of_words, convnet, efficientnet_lite0, linear, mlp
 from dosimeter.models.cuts.graph import read_graph
 from dosimeter.models.cuts.halves import halves
-from dosimeter.models.cuts.places import cuts, find_cut
+from dosimeter.models.cuts.places import cuts, find_cut, not_divided
 from dosimeter.models.cuts.radius import radii, radius
 from dosimeter.models.last_layer import example_of
 from dosimeter.models.vision.resnet import resnet
@@ -230,6 +230,32 @@ def test_no_cut_where_copies_would_go_different_ways():
     assert "view" not in names
     assert "relu" in names
     assert_halves_make_the_whole(model, graph)
+
+
+class Sideways(nn.Module):
+    """Hands on its numbers with the records along the second axis, as recurrent layers do, or all as one list."""
+
+    def __init__(self, width, lists=False):
+        super().__init__()
+        self.a, self.b, self.width, self.lists = nn.Linear(4, width), nn.Linear(width, 3), width, lists
+
+    def forward(self, x):
+        x = self.a(x)
+        x = x.reshape(-1).relu().reshape(-1, self.width) if self.lists else x.transpose(0, 1).relu().transpose(0, 1)
+        return self.b(x)
+
+
+@pytest.mark.parametrize(
+    ("width", "lists", "where"), [(6, False, "axis 1"), (2, False, "axis 1"), (6, True, "no axis")]
+)
+def test_records_along_another_axis_are_no_cut_and_the_reason_is_told(width, lists, where):
+    """Two numbers of each record look like two records, if only one number of records is tried."""
+    graph = read_graph(Sideways(width, lists), example_of((4,)))
+    found = cuts(graph)
+    assert found[1].name == "a"
+    assert find_cut(found, "relu") is None
+    assert f"the records lie along {where} of what relu gives" in not_divided(graph, "relu")
+    assert not_divided(graph, "a") == not_divided(graph, "nowhere") == ""
 
 
 def test_the_model_is_left_as_it_was():

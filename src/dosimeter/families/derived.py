@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -21,6 +21,8 @@ SAME: Mapping[str, Any] = {
     "victims": None, "knows": None, "answers": "seen", "victim": None, "adversary": None, "property": None,
 }  # fmt: skip
 """Keys in which a threat must be what a row says, with what a row means that does not say it; None is anything."""
+FLAGS = ("gradients", "active")
+"""Keys that say what else an adversary can do; a threat that can do more than a row asks for tests the row."""
 UNION = ("cuts", "attributes")
 """Keys that are lists; a threat that tests more than a row asks for tests the row."""
 
@@ -70,7 +72,8 @@ def derived(
 ) -> list[dict[str, Any]]:
     """The `[[threat]]` tables of one family that follow from a topology, each with an id.
 
-    Rows of one adversary that differ in attributes alone become one threat; so do equal rows of several adversaries.
+    Rows of one adversary that differ in attributes and `FLAGS` alone become one threat; so do equal rows of several
+    adversaries.
 
     Args:
         topology: who holds and runs what.
@@ -81,8 +84,9 @@ def derived(
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for risk in all_risks(topology, stages, {family: access_words(settings)}):
         if risk.tested:
-            same = tuple(item for item in risk.threat.items() if item[0] != "attributes")
+            same = tuple(item for item in risk.threat.items() if item[0] not in ("attributes", *FLAGS))
             own = found.setdefault(same, {"id": _id(risk), **risk.threat})
+            own |= {key: True for key in FLAGS if risk.threat.get(key)}
             if more := (*own.get("attributes", ()), *risk.threat.get("attributes", ())):
                 own["attributes"] = tuple(dict.fromkeys(more))
     return _distinct(list(found.values()))
@@ -140,7 +144,11 @@ class Unfit:
 
 
 def answered(
-    found: Sequence[Risk], threats: Mapping[str, ThreatTable], last: str, unfit: Mapping[str, Unfit]
+    found: Sequence[Risk],
+    threats: Mapping[str, ThreatTable],
+    last: str,
+    unfit: Mapping[str, Unfit],
+    used: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[Answered, ...]:
     """Every row of a topology's table, with the threats that test it, or the reason why none does.
 
@@ -149,12 +157,17 @@ def answered(
         threats: of the audit, by id.
         last: name of the last stage, which threats without `at_risk` are about.
         unfit: threats that would test some, by id.
+        used: of each threat the `FLAGS` of which some attack makes use; None where the attacks are not known.
     """
     rows = []
     for risk in found:
-        own = tuple(name for name, one in threats.items() if _tests(one, risk, last))
+        able = [name for name, one in threats.items() if _tests(one, risk, last)]
+        wanted = {key for key in FLAGS if risk.threat.get(key)}
+        own = tuple(name for name in able if used is None or wanted <= set(used.get(name, ())))
         reason = "" if own else risk.remark
-        if not own and risk.threat:
+        if able and not own:
+            reason = f"threat {able[0]} has {' and '.join(sorted(wanted))} and no attack that makes use of it"
+        elif not own and risk.threat:
             reason = f"no threat of this file does; one with {risk.remark} would"
             odd = next((name for name, one in unfit.items() if _tests(one.threat, risk, last)), None)
             reason = reason if odd is None else f"threat {odd} does not fit the records ({unfit[odd].reason})"
@@ -177,6 +190,9 @@ def _tests(threat: ThreatTable, risk: Risk, last: str) -> bool:
         own = getattr(threat, key)
         if key in UNION:
             if own != "all" and not set(wanted[key]) <= set(own):
+                return False
+        elif key in FLAGS:
+            if not own:
                 return False
         elif own is None:  # whichever records of others it names
             return False

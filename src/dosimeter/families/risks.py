@@ -227,7 +227,7 @@ def _knows_before(view: _View, seen: Sequence[Sight], access: str) -> str:
     """Whether the adversary knows the weights of what made the features; otherwise what else they know."""
     if access in OUTPUTS:
         return AT_WILL if view.at_will or view.whole == KNOWN else PASSING
-    if access != "features":
+    if not any(one.sees == "features" for one in seen):
         return ""
     parts = {part.name: part for part in view.stage.parts}
     made = [view.stage.before(parts[one.part]) + (parts[one.part],) for one in seen if one.sees == "features"]
@@ -294,29 +294,40 @@ def _judged(risk: Risk, available: Mapping[str, Collection[str]], own: str | Non
         reason = f"attacks of family {rule.family} need records of others: name them as `auxiliary` of the party"
     if reason:
         return replace(risk, remark=reason)
-    threat: dict[str, Any] = {"family": rule.family, "at_risk": risk.at_risk, "access": ACCESS[risk.access]}
+    threat: dict[str, Any] = {"family": rule.family, "at_risk": risk.at_risk, "access": _access(risk)}
     threat |= {rule.auxiliary: own} if rule.auxiliary else {}
-    if risk.access == "features" and rule.at_risk == "queries":
+    if _access(risk) == "features" and rule.at_risk == "queries":
         threat |= {"victims": risk.data, "cuts": risk.cuts, "knows": "weights"}
         threat |= {"attributes": risk.attributes} if risk.attributes else {}
         threat |= {"answers": "hidden"} if blind else {}
         threat |= {"attributes": ("label",)} if rule.name == "hidden-labels" else {}
+        threat |= {"gradients": True} if risk.access == "gradients" else {}
+        threat |= {"active": True} if rule.active else {}
     return replace(risk, tested=True, remark=as_written(threat), threat=threat)
+
+
+def _access(risk: Risk) -> str | None:
+    """The word of a `[[threat]]` for what an adversary sees; gradients at a cut belong to the features there."""
+    at_cut = risk.access == "gradients" and risk.rule.family == "split" and bool(risk.cuts)
+    return ACCESS["features"] if at_cut else ACCESS.get(risk.access)
 
 
 def as_written(threat: Mapping[str, Any]) -> str:
     """Keys of a threat as an audit file has them.
 
     Args:
-        threat: text, and lists of text, by key.
+        threat: text, lists of text, and truth values, by key.
 
-    >>> as_written({"at_risk": "finetune", "cuts": ("a", "b")})
-    'at_risk = "finetune", cuts = ["a", "b"]'
+    >>> as_written({"at_risk": "finetune", "cuts": ("a", "b"), "active": True})
+    'at_risk = "finetune", cuts = ["a", "b"], active = true'
     """
-    quoted = {
-        key: f'"{value}"' if isinstance(value, str) else "[" + ", ".join(f'"{one}"' for one in value) + "]"
-        for key, value in threat.items()
-    }
+
+    def quoted_one(value: Any) -> str:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return f'"{value}"' if isinstance(value, str) else "[" + ", ".join(f'"{one}"' for one in value) + "]"
+
+    quoted = {key: quoted_one(value) for key, value in threat.items()}
     return ", ".join(f"{key} = {value}" for key, value in quoted.items())
 
 
@@ -344,12 +355,12 @@ def _reason(risk: Risk, available: Mapping[str, Collection[str]]) -> str:
         return f"this release has no attacks of family {family}"
     if risk.rule.untested:
         return risk.rule.untested
-    if risk.access == "features" and risk.knows == UNKNOWN:
+    if risk.access in ("features", "gradients") and risk.knows == UNKNOWN:
         return (
             "the attacks of this release need what the first half makes of records of the adversary's own, or the "
             "second half"
         )
-    if ACCESS.get(risk.access) not in available[family]:
+    if _access(risk) not in available[family]:
         return f"no attack of family {family} reads {risk.access} at a cut"
     if risk.data is None:
         return f"the file does not say what stage {risk.at_risk} was trained on"

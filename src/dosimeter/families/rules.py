@@ -66,8 +66,8 @@ RULES = (
     ),
     Rule(
         "steering", "split", ("features",), "the input, in training", "queries",
-        "Pasquini, Ateniese, Bernaschi, 2021, https://arxiv.org/abs/2012.02670", active=True,
-        untested="no attack of family split acts during training",
+        "Pasquini, Ateniese, Bernaschi, 2021, https://arxiv.org/abs/2012.02670", active=True, auxiliary="auxiliary",
+        last=True,
     ),
     Rule(
         "updates", "exchange", ("weights",), "properties of training records", "training",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from math import prod
+from math import ceil, prod
 
 import torch
 from jaxtyping import Float, Int
@@ -260,6 +260,30 @@ def _narrowing(
         norm = [nn.BatchNorm2d(after)] if normed else []
         layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), *norm, nn.LeakyReLU(SLOPE)]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(wide[-1] * sizes[0][0] * sizes[0][1], numbers))
+
+
+def feature_critic(shape: tuple[int, ...], width: int = 32) -> nn.Sequential:
+    """A network from standardised features `[b, *shape]` to one number each `[b, 1]`, without normalisation.
+
+    Features that are maps go through two convolutions, others through two hidden layers, eight times as wide.
+
+    Args:
+        shape: of the features of one record.
+        width: channels of the convolutions.
+    """
+    if len(shape) == 3 and min(shape[1:]) >= FEWEST_PLACES:
+        strides = (2 if min(shape[1:]) >= SMALLEST else 1, 2)
+        height, wide = (ceil(ceil(side / strides[0]) / strides[1]) for side in shape[1:])
+        return nn.Sequential(
+            nn.Conv2d(shape[0], width, 3, stride=strides[0], padding=1), nn.LeakyReLU(SLOPE),
+            nn.Conv2d(width, width, 3, stride=strides[1], padding=1), nn.LeakyReLU(SLOPE),
+            nn.Flatten(), nn.Linear(width * height * wide, 1),
+        )  # fmt: skip
+    hidden = 8 * width
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(prod(shape), hidden), nn.LeakyReLU(SLOPE),
+        nn.Linear(hidden, hidden), nn.LeakyReLU(SLOPE), nn.Linear(hidden, 1),
+    )  # fmt: skip
 
 
 def inert(network: nn.Module) -> nn.Module:

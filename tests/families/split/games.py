@@ -10,6 +10,9 @@ from torch import nn
 
 from dosimeter.data import Dataset
 from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
+from dosimeter.training.learners.halves.hijacking import Client
+from dosimeter.training.loop import seed_torch
+from dosimeter.training.recipe import Hyperparameters
 
 SHAPE = (1, 6, 6)
 
@@ -53,6 +56,36 @@ def readout(features, labels):
     return lambda seen: 10 * (seen @ fitted[:-1] + fitted[-1])
 
 
+class Small(nn.Module):
+    """A first half of one convolution without bias, or one that forgets its records."""
+
+    def __init__(self, forgets):
+        super().__init__()
+        self.layer, self.forgets = nn.Conv2d(1, 3, 3, padding=1, bias=False), forgets
+
+    def forward(self, x):
+        """Maps `[b 3 6 6]`."""
+        return self.layer(torch.zeros_like(x) if self.forgets else x)
+
+
+class Training(Client):
+    """A small first half in training; a `Trained`. With `deaf` no gradient reaches it."""
+
+    def __init__(self, inputs, *, forgets=False, deaf=False, recipe=None, seed=0):
+        self.forgets, self.deaf = forgets, deaf
+        recipe = recipe or Hyperparameters(optimizer="adam", lr=0.01)
+        super().__init__(self.fresh(1000 + seed), inputs, torch.zeros(len(inputs), dtype=torch.long), recipe, seed)
+
+    def fresh(self, seed):
+        """Another one."""
+        with seed_torch(seed):
+            return Small(self.forgets)
+
+    def returns(self, gradient):
+        """Goes a step, or none."""
+        super().returns(0 * gradient if self.deaf else gradient)
+
+
 def game_of(seed, *, leaks, secret=False, noise=0.0, width=20, victims=60, auxiliary=300, weight=None):
     """A game and the truth about it: the victims' inputs and their attribute.
 
@@ -73,7 +106,9 @@ def game_of(seed, *, leaks, secret=False, noise=0.0, width=20, victims=60, auxil
     sought = Secret("side", ("left", "right"), np.arange(auxiliary), theirs) if secret else None
     rest = readout(half.features(known), side.labels)
     ids = np.arange(victims).astype(str)
-    return SplitGame(ids, features(true), side, sought, asked=half, half=half, rest=rest), (true, values)
+    training = Training(true, forgets=not leaks, seed=seed)
+    game = SplitGame(ids, features(true), side, sought, asked=half, half=half, rest=rest, training=training)
+    return game, (true, values)
 
 
 def people(seed, count=700, persons=None):

@@ -21,6 +21,7 @@ QUICK = {
     "white_box": {"steps": 60},
     "latent_prior": {"steps": 60, "latent": 9},
     "shadow": {"epochs": 20},
+    "fsha": {"steps": 20, "warm_up": 20, "scales": (1.0,)},
     "attribute_pool": {"classifiers": ("logistic", "svm")},
     "decensor": {"epochs": 15},
     "label_inference": {},
@@ -68,7 +69,8 @@ def test_contracts(name):
     assert pickle.loads(pickle.dumps(one)) == one
     secret = one.needs.goal == "attribute"
     game, _ = game_of(1, leaks=True, secret=secret, victims=20, auxiliary=60)
-    first, second = one.run(game, rng()), one.run(game, rng())
+    again, _ = game_of(1, leaks=True, secret=secret, victims=20, auxiliary=60)  # a training that was steered is over
+    first, second = one.run(game, rng()), one.run(dataclasses.replace(game, training=again.training), rng())
     assert isinstance(first, Guesses if secret else Reconstructions)
     assert np.array_equal(first.values, second.values)
     assert first.values.shape[:2] == (1, 20)
@@ -145,6 +147,8 @@ def test_what_an_attack_does_not_get_it_asks_for():
         ("decensor", {"hidden": 0}),
         ("random_decoder", {"queries": 4}),
         ("label_inference", {"rounds": 0}),
+        ("fsha", {"steps": 0}),
+        ("fsha", {"scales": ()}),
     ],
 )
 def test_wrong_settings(name, settings):
@@ -154,7 +158,7 @@ def test_wrong_settings(name, settings):
 
 def test_a_game_holds_nothing_of_a_victim_but_what_was_seen():
     assert {one.name for one in dataclasses.fields(SplitGame)} == {
-        "ids", "seen", "auxiliary", "secret", "asked", "half", "rest",
+        "ids", "seen", "auxiliary", "secret", "asked", "half", "rest", "training",
     }  # fmt: skip
     assert {one.name for one in dataclasses.fields(Auxiliary)} == {"seen", "inputs", "labels", "persons"}
     game, (true, _) = game_of(7, leaks=False)
@@ -169,13 +173,15 @@ def test_a_game_holds_nothing_of_a_victim_but_what_was_seen():
 
 def test_defaults_leave_out_attributes_that_nobody_named():
     assert {row["name"] for row in default_rows(attributes=True)} == ATTACKS.keys() - {
-        "label_inference", "gradient_labels",
+        "label_inference", "gradient_labels", "fsha",
     }  # fmt: skip
     assert {row["name"] for row in default_rows(attributes=False)} == {
         name
         for name in ATTACKS
-        if name not in ("attribute_pool", "decensor", "label_inference", "gradient_labels", "raw_input")
+        if name not in ("attribute_pool", "decensor", "label_inference", "gradient_labels", "raw_input", "fsha")
     }
     assert {row["name"] for row in default_rows(attributes=True, answers=False, gradients=True)} == ATTACKS.keys() - {
-        "shadow", "output_only",
+        "shadow", "output_only", "fsha",
     }  # fmt: skip
+    active = {row["name"] for row in default_rows(attributes=False, active=True)}
+    assert active == {row["name"] for row in default_rows(attributes=False)} | {"fsha"}

@@ -7,6 +7,7 @@ from dosimeter.families.split.sentences.first_page import (
     KNOWS,
     NOT_TESTED,
     REPEATS,
+    STEERS,
     WEIGHTS,
     badge,
     not_tested,
@@ -82,8 +83,8 @@ def test_without_answers_nothing_is_compared_with_them():
 
 
 def test_what_was_run_is_not_listed_as_open():
-    attacks = [{"name": "WhiteBox", "status": "ok"}]
+    attacks = [{"name": "WhiteBox", "status": "ok"}, {"name": "FSHA", "status": "ok", "active": True}]
     run = {"attacks": attacks, "threat": {"repeats": 4}}
     assert not_tested(run) == NOT_TESTED
-    left = not_tested({"attacks": [{**attacks[0], "status": "refused"}], "threat": {}})
-    assert left == (*NOT_TESTED, WEIGHTS, REPEATS)
+    left = not_tested({"attacks": [{**one, "status": "refused"} for one in attacks], "threat": {}})
+    assert left == (*NOT_TESTED, STEERS, WEIGHTS, REPEATS)

@@ -52,7 +52,7 @@ class Split(BuiltInFamily):
 
         own = cast(SplitThreat, threat)
         seen = own.answers == "seen"
-        rows = default_rows(attributes=bool(own.attributes), answers=seen, gradients=own.gradients)
+        rows = default_rows(attributes=bool(own.attributes), answers=seen, gradients=own.gradients, active=own.active)
         return [] if transferred else rows
 
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from dosimeter.families.split.threat import Knows
 from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access
+from dosimeter.training.learners.halves.hijacking import Trained
 
 Source = Literal["features", "answers", "inputs"]
 """What an attack reads of a victim: features at a cut, the model's answer, or, as a yardstick, the input itself."""
@@ -32,6 +33,7 @@ class Needs:
         asks: whether it runs the first half on records of its own making.
         plain: whether records must be plain numbers, and not texts; they always must if the input is sought.
         gradients: whether it reads, in the place of features, what comes back over the cut in training.
+        active: whether it decides, as the server, what comes back over the cut in training.
         access: always features.
     """
 
@@ -43,6 +45,7 @@ class Needs:
     asks: bool = False
     plain: bool = False
     gradients: bool = False
+    active: bool = False
     access: Access = Access.FEATURES
 
     @property
@@ -57,7 +60,8 @@ class Needs:
         }
         labels = ", labels of the attribute" if self.goal == "attribute" else ""
         rest = ", the second half" if self.rest else ""
-        return f"{read}, {known[self.knows]}{rest}{labels}"
+        active = ", what comes back in training" if self.active else ""
+        return f"{read}, {known[self.knows]}{rest}{active}{labels}"
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,8 @@ class SplitGame:
         asked: the first half for records of the adversary's own; None if the attack knows nothing of it.
         half: the first half; None unless the attack knows its weights.
         rest: the second half; None unless the attack needs it.
+        training: the first half before its training and in it, with the victims' records; None unless the attack
+            decides what comes back.
     """
 
     ids: Array
@@ -163,6 +169,7 @@ class SplitGame:
     asked: Asked | None = None
     half: FirstHalf | None = None
     rest: SecondHalf | None = None
+    training: Trained | None = None
 
     @property
     def device(self) -> str:

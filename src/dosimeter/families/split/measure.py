@@ -55,7 +55,7 @@ def measure(folder: CaseFolder) -> Findings:
     told = {
         "noun": summary["noun"], "answers": summary["threat"].get("answers", "seen"),
         "knows": summary["threat"]["knows"], "auxiliary": summary["data"]["auxiliary"],
-        "targets": summary["threat"]["targets"], "failed": failed_names(gates),
+        "targets": summary["threat"]["targets"], "failed": failed_names(gates), "steered": found.steered,
         "lineup": summary["data"]["lineup"], "limit": None if caught is None else caught["limit"],
         "input": _reached(found, tests.best(None)),
         "attributes": [one for one in (_reached(found, tests.best(told)) for told in found.attributes) if one],
@@ -72,7 +72,8 @@ def measure(folder: CaseFolder) -> Findings:
         data=summary["data"],
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else _dose(found, tests),
-        who=f"somebody who sees what leaves the device and {KNOWS[summary['threat']['knows']]}",
+        who=f"somebody who sees what leaves the device and {KNOWS[summary['threat']['knows']]}"
+        + (", or decides what comes back in training" if found.steered else ""),
     )
 
 
@@ -115,6 +116,7 @@ def _reached(found: Measured, test: Decision | None) -> dict[str, Any] | None:
         "floor": max((value(*one) for one in found.floors(goal, test.source)), default=None),
         "ceiling": None if ceiling is None else value(ceiling, 0),
         "shown": test.shown, "above_chance": test.above_chance,
+        "active": bool(found.left.attack(test.attack).get("active")),
     }  # fmt: skip
 
 

@@ -48,6 +48,11 @@ def _of_supplied(threat: SplitThreat) -> list[str]:
         problems.append(
             f".at_risk: names a stage, which a supplied model has not, got {quote(threat.at_risk)}: remove it"
         )
+    if threat.active:
+        problems.append(
+            ".active: a server acts in the training, which a supplied model has behind it, got true: remove it, or "
+            "audit the recipe with [[stage]]"
+        )
     return problems
 
 
@@ -66,6 +71,11 @@ def _of_recorded(threat: SplitThreat) -> list[str]:
         )
     if threat.targets != 1:
         problems.append(f".targets: recorded traffic is that of one model, got {threat.targets}: remove it")
+    if threat.active:
+        problems.append(
+            ".active: a server acts in the training, and recorded traffic is over, got true: remove it, or audit the "
+            "recipe with [[stage]]"
+        )
     return problems
 
 

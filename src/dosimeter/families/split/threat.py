@@ -49,6 +49,7 @@ class SplitThreat(ThreatTable):
     knows: Knows = "weights"
     answers: Literal["seen", "hidden"] = "seen"
     gradients: bool = False
+    active: bool = False
     labels: int | None = Field(default=None, ge=16, le=10_000_000)
     lineup: int = Field(default=100, ge=2, le=1000)
     repeats: int = Field(default=1, ge=1, le=1000)

@@ -32,9 +32,10 @@ class Value:
     Attributes:
         shape: of one record.
         dtype: type of a number, such as "float32".
-        numbers: for one record.
+        numbers: for one record; 0 if the tensor does not divide into records along its first axis.
         size: bytes of one number.
         memory: where its numbers lie; two values with the same share them.
+        axis: along which the records lie; None if they lie along none, or more than one grows with their number.
     """
 
     shape: tuple[int, ...]
@@ -42,6 +43,7 @@ class Value:
     numbers: int
     size: int
     memory: int
+    axis: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ def read_graph(model: nn.Module, example: Tensor) -> ModelGraph:
     meter = _Meter(program.module)
     with at_rest(program.module):
         meter.run(program.inputs.clone())
+        more = _Shapes(program.module)
+        more.run(torch.cat([program.inputs, program.inputs[:1]]))
     known: dict[fx.Node, str] = {entry: INPUT, **dict(zip(nodes, names, strict=True))}
     operations = tuple(
         Operation(
@@ -110,7 +114,7 @@ def read_graph(model: nn.Module, example: Tensor) -> ModelGraph:
             ends[node],
             _kind(program.module, node),
             tuple(known[one] for one in node.all_input_nodes if one in known),
-            meter.values(node, len(program.inputs)),
+            meter.values(node, more.shapes[node]),
             _parameters(program.module, node, dependent),
             meter.multiply_adds(node, len(program.inputs)),
             _mode(program.module, node),
@@ -120,7 +124,7 @@ def read_graph(model: nn.Module, example: Tensor) -> ModelGraph:
     )
     last = next(node for node in graph.nodes if node.op == "output")
     answer = tuple(known[one] for one in last.all_input_nodes if one in known)
-    return ModelGraph(program, meter.values(entry, len(program.inputs))[0], operations, nodes, answer)
+    return ModelGraph(program, meter.values(entry, more.shapes[entry])[0], operations, nodes, answer)
 
 
 def depending_on(graph: fx.Graph, entry: fx.Node) -> set[fx.Node]:
@@ -160,18 +164,20 @@ class _Meter(fx.Interpreter):
         self.kept[n] = [one for one in tree_leaves(value) if isinstance(one, Tensor)]
         return value
 
-    def values(self, node: fx.Node, records: int) -> tuple[Value, ...]:
-        """The tensors of a node, for one record."""
-        return tuple(
-            Value(
-                tuple(one.shape[1:] if one.ndim and one.shape[0] == records else one.shape),
-                str(one.dtype).removeprefix("torch."),
-                one.numel() // records if one.numel() % records == 0 else 0,
-                one.element_size(),
-                memory(one),
-            )
-            for one in self.kept[node]
-        )
+    def values(self, node: fx.Node, more: Sequence[torch.Size]) -> tuple[Value, ...]:
+        """The tensors of a node, for one record.
+
+        Args:
+            node: of the program.
+            more: their shapes for another number of records.
+        """
+        found = []
+        for one, other in zip(self.kept[node], more, strict=True):
+            axis = axis_of_records(tuple(one.shape), tuple(other))
+            shape, numbers = (tuple(one.shape[1:]), one[0].numel()) if axis == 0 else (tuple(one.shape), 0)
+            dtype = str(one.dtype).removeprefix("torch.")
+            found.append(Value(shape, dtype, numbers, one.element_size(), memory(one), axis))
+        return tuple(found)
 
     def multiply_adds(self, node: fx.Node, records: int) -> int | None:
         """Of a node for one record, or None if it has some that were not counted."""
@@ -186,6 +192,37 @@ class _Meter(fx.Interpreter):
         elif any(word in node.name for word in ("lstm", "gru", "rnn")):
             return None
         return flops // (2 * records)  # a multiplication and an addition are two operations
+
+
+class _Shapes(fx.Interpreter):
+    """Runs a program and keeps the shapes of its tensors."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.shapes: dict[fx.Node, list[torch.Size]] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        """The value of a node."""
+        value = super().run_node(n)
+        self.shapes[n] = [one.shape for one in tree_leaves(value) if isinstance(one, Tensor)]
+        return value
+
+
+def axis_of_records(few: tuple[int, ...], more: tuple[int, ...]) -> int | None:
+    """The axis of a tensor along which the records lie: the one that is as long as their number, two and three.
+
+    Args:
+        few: its shape for two records.
+        more: its shape for three.
+
+    >>> axis_of_records((2, 5), (3, 5)), axis_of_records((5, 2), (5, 3)), axis_of_records((4, 5), (6, 5))
+    (0, 1, None)
+    """
+    if len(few) != len(more):
+        return None
+    grown = [axis for axis, (two, three) in enumerate(zip(few, more, strict=True)) if two != three]
+    fits = len(grown) == 1 and (few[grown[0]], more[grown[0]]) == (2, 3)
+    return grown[0] if fits else None
 
 
 def memory(tensor: Tensor) -> int:

@@ -64,8 +64,8 @@ def cuts(graph: ModelGraph) -> tuple[ModelCut, ...]:
 
     A cut lies after an operation, in the order in which the program runs. All tensors cross that were made before it
     and are needed after it: one in a chain, several inside a residual block. Left out are places after an operation
-    that gives no tensor, where a tensor does not divide into records, and where two tensors share numbers that are
-    changed later, so that copies of them would go different ways.
+    that gives no tensor, where the records do not lie along the first axis of a tensor, and where two tensors share
+    numbers that are changed later, so that copies of them would go different ways.
     """
     ways = [OUTPUT if i == len(graph.operations) else graph.operations[i - 1].name for i in range(1, _count(graph))]
     found = []
@@ -132,6 +132,23 @@ def _cut(graph: ModelGraph, position: int, name: str, alive: Sequence[tuple[str,
         all(one.multiply_adds is not None for one in before),
         tuple(dict.fromkeys(one.mode for one in before if one.mode)),
     )
+
+
+def not_divided(graph: ModelGraph, name: str) -> str:
+    """Why a layer of a model is no place for a cut although something crosses there; empty if that is not the reason.
+
+    Args:
+        graph: of the model.
+        name: of an operation, or of a layer that ends with one.
+    """
+    for position, one in enumerate(graph.operations, 1):
+        if name in (*one.ends, one.name):
+            odd = [(made, value) for made, value in _alive(graph, position) if value.axis != 0]
+            if odd:
+                made, value = odd[0]
+                where = "no axis" if value.axis is None else f"axis {value.axis}"
+                return f"the records lie along {where} of what {made} gives, and not along its first"
+    return ""
 
 
 def find_cut(found: Sequence[ModelCut], name: str) -> ModelCut | None:

@@ -12,7 +12,7 @@ from dosimeter.config.stages.joint import role_of
 from dosimeter.config.stages.leg_audits import split
 from dosimeter.config.threat_rows import ThreatRow, exposed
 from dosimeter.data import Dataset
-from dosimeter.families.derived import Answered, Unfit, access_words, answered, by_names
+from dosimeter.families.derived import FLAGS, Answered, Unfit, access_words, answered, by_names
 from dosimeter.families.joint_risks import all_risks
 from dosimeter.families.registry import FAMILIES
 from dosimeter.families.risks import Risk
@@ -145,8 +145,18 @@ def read_topology(
         sights(audit.topology, roles),
         learned,
         tuple(roles),
-        answered(learned, {row.id: row.threat for row in _threats(audit, roles)}, names[-1], unfit or {}),
+        _answered(learned, _threats(audit, roles), names[-1], unfit or {}),
     )
+
+
+def _answered(
+    learned: Sequence[Risk], rows: Sequence[ThreatRow], last: str, unfit: Mapping[str, Unfit]
+) -> tuple[Answered, ...]:
+    """Every row of the table, with the threats of the audit that test it."""
+    used = {
+        row.id: {key for key in FLAGS for one in row.attacks if getattr(one.attack.needs, key, False)} for row in rows
+    }
+    return answered(learned, {row.id: row.threat for row in rows}, last, unfit, used)
 
 
 def _threats(audit: Audit, roles: Sequence[StageRole]) -> Sequence[ThreatRow]:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dosimeter.foundation.errors import TrainingError
+from dosimeter.foundation.seeds import seed_for
 from dosimeter.models.architectures import as_float, locate
 from dosimeter.models.last_layer import example_of
 from dosimeter.models.weights import load_state
@@ -41,6 +42,24 @@ def deployed(pack: PackJob, number: int) -> nn.Module:
         load_state(parts.trained, state, place)
         model = model if parts.frozen is not None else parts.trained
     return model.to(pack.device).eval().requires_grad_(False)
+
+
+def untrained(pack: PackJob, number: int, seed: int | None = None) -> nn.Module:
+    """The whole network of one model of a pack as it is before the training of its stage.
+
+    Args:
+        pack: of a stage that trains the whole model by the built-in training.
+        number: place of the model in the pack.
+        seed: of fresh weights; None for those that this very model began with.
+
+    Returns:
+        The network in evaluation mode, on the pack's device; parameters ask for gradients as they do in training.
+    """
+    index = len(pack.links) - 1
+    own = pack.seed if pack.alike else pack.seeds()[number]
+    parent = pack.store.load(pack.parent) if pack.parent else None
+    drawn = seed_for(own if seed is None else seed, "initialisation")
+    return build_chain(pack.links, index, drawn, parent).to(pack.device).eval()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dosimeter.families.split.attacks.attribute_pool import AttributePool
     from dosimeter.families.split.attacks.decensor import Decensor
     from dosimeter.families.split.attacks.decoder import Decoder
+    from dosimeter.families.split.attacks.fsha import FSHA
     from dosimeter.families.split.attacks.labels.gradient_labels import GradientLabels
     from dosimeter.families.split.attacks.labels.label_inference import LabelInference
     from dosimeter.families.split.attacks.latent_prior import LatentPrior
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from dosimeter.families.split.attacks.white_box import WhiteBox
 
 __all__ = [
-    "ATTACKS", "AttributePool", "Decensor", "Decoder", "GradientLabels", "LabelInference", "LatentPrior", "MeanInput",
-    "OutputOnly", "RandomDecoder", "RawInput", "RidgeInverse", "Shadow", "WhiteBox", "default_rows",
+    "ATTACKS", "FSHA", "AttributePool", "Decensor", "Decoder", "GradientLabels", "LabelInference", "LatentPrior",
+    "MeanInput", "OutputOnly", "RandomDecoder", "RawInput", "RidgeInverse", "Shadow", "WhiteBox", "default_rows",
 ]  # fmt: skip
 
 ATTACKS: Registry[type[Any]] = Registry(
@@ -34,6 +35,7 @@ ATTACKS: Registry[type[Any]] = Registry(
         "white_box": "white_box:WhiteBox",
         "latent_prior": "latent_prior:LatentPrior",
         "shadow": "shadow:Shadow",
+        "fsha": "fsha:FSHA",
         "attribute_pool": "attribute_pool:AttributePool",
         "decensor": "decensor:Decensor",
         "label_inference": "labels.label_inference:LabelInference",
@@ -47,15 +49,25 @@ ATTACKS: Registry[type[Any]] = Registry(
 """Attacks on features: those that read them first, then the yardsticks, then the control."""
 
 
-def default_rows(*, attributes: bool, answers: bool = True, gradients: bool = False) -> list[dict[str, Any]]:
+def default_rows(
+    *, attributes: bool, answers: bool = True, gradients: bool = False, active: bool = False
+) -> list[dict[str, Any]]:
     """Rows for an audit file that names no attack.
 
     Args:
         attributes: whether the threat names attributes.
         answers: whether the adversary sees the answers; without them labels are inferred, and there is no floor.
         gradients: whether the adversary sees what comes back over the cut in training.
+        active: whether the adversary decides what comes back.
     """
-    names = ["ridge", "decoder", "white_box", "latent_prior", *(["shadow"] if answers else [])]
+    names = [
+        "ridge",
+        "decoder",
+        "white_box",
+        "latent_prior",
+        *(["shadow"] if answers else []),
+        *(["fsha"] if active else []),
+    ]
     if attributes:
         names += ["attribute_pool", "decensor", *([] if answers else ["label_inference"])]
         names += [*(["gradient_labels"] if gradients else []), "raw_input"]

@@ -27,6 +27,7 @@ from dosimeter.families.split.play.judge import JudgeJob
 from dosimeter.families.split.play.radii import RadiusJob
 from dosimeter.families.split.play.recogniser import RecogniserJob, recognisable
 from dosimeter.families.split.play.record import RecordJob
+from dosimeter.families.split.play.steered import not_steered
 from dosimeter.families.split.stored import (
     SHOWN,
     in_training_file,
@@ -203,7 +204,9 @@ class SplitCase:
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
-        return refusals(self.attacks, self.threat, self.people)
+        names = tuple(one.names for one in self.places)
+        finished = not_steered(self.system, names, self.threat.knows)
+        return refusals(self.attacks, self.threat, self.people, finished=finished)
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
@@ -274,7 +277,7 @@ class SplitCase:
             "threat": {
                 "at_risk": system.link.name, "access": threat.access, "targets": threat.targets,
                 "knows": threat.knows, "answers": threat.answers, "labels": threat.labels,
-                "gradients": threat.gradients,
+                "gradients": threat.gradients, "active": threat.active,
                 "cuts": [one.name for one in self.places],
                 "attributes": list(threat.attributes), "victims": people.victims.name,
                 "auxiliary": str(threat.auxiliary), "show_records": threat.show_records, "repeats": self.repeats,

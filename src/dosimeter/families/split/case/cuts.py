@@ -18,7 +18,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import quote
 from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.graph import ModelGraph, read_graph
-from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
+from dosimeter.models.cuts.places import ModelCut, cuts, find_cut, not_divided
 from dosimeter.training.chain import build_chain
 from dosimeter.training.system import TrainedSystem
 
@@ -74,10 +74,7 @@ def named_cuts(
     for name in threat.cuts:
         cut = find_cut(known, name) or next((one for one in known if _joined(one) == name), None)
         if cut is None:
-            problems.append(
-                f"threat.cuts: {whose} has no cut after {quote(name)}, {suggest(name, names)}: `dosimeter plan "
-                "--topology` lists all"
-            )
+            problems.append(_no_cut(graph, name, whose, names))
         elif cut.bare:
             problems.append(
                 f"threat.cuts: after {quote(name)} the records themselves cross too, since a later layer needs them: "
@@ -97,6 +94,16 @@ def named_cuts(
     if problems:
         raise ConfigError(*problems)
     return tuple(found), 0
+
+
+def _no_cut(graph: ModelGraph, name: str, whose: str, known: Sequence[str]) -> str:
+    """Why a model cannot be cut after a layer, in one line."""
+    if odd := not_divided(graph, name):
+        return f"threat.cuts: {whose} cannot be cut after {quote(name)}: {odd}: cut elsewhere"
+    return (
+        f"threat.cuts: {whose} has no cut after {quote(name)}, {suggest(name, known)}: `dosimeter plan --topology` "
+        "lists all"
+    )
 
 
 def _joined(cut: ModelCut) -> str:

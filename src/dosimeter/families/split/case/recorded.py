@@ -25,6 +25,9 @@ from dosimeter.training.chain import Link
 from dosimeter.training.deployment.recorded import RecordedSystem, Transcript
 from dosimeter.training.system import TrainedSystem
 
+SENT = "needs a training, whose gradients it returns, but recorded traffic is over"
+"""Why no attack on recorded traffic acts in a training."""
+
 
 @dataclass(frozen=True)
 class RecordedCase(SplitCase):
@@ -66,7 +69,7 @@ class RecordedCase(SplitCase):
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
-        return refusals(self.attacks, self.threat, self.people, recorded=True)
+        return refusals(self.attacks, self.threat, self.people, recorded=True, finished=SENT)
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""

@@ -14,7 +14,13 @@ from dosimeter.foundation.errors import ConfigError
 
 
 def refusals(
-    attacks: Sequence[NamedAttack], threat: SplitThreat, people: People, *, recorded: bool = False, closed: str = ""
+    attacks: Sequence[NamedAttack],
+    threat: SplitThreat,
+    people: People,
+    *,
+    recorded: bool = False,
+    closed: str = "",
+    finished: str = "",
 ) -> Mapping[str, str]:
     """Why each attack cannot run, by id; attacks that can are left out.
 
@@ -24,6 +30,7 @@ def refusals(
         people: whose records they are.
         recorded: whether traffic was recorded elsewhere, so that the model is not here.
         closed: why nobody can follow the first half's gradients; empty where they can.
+        finished: why nobody can return gradients of their choice to its training; empty where they can.
     """
     found = {row.id: _refusal(row, threat, people, recorded) for row in attacks}
     if closed:
@@ -32,6 +39,8 @@ def refusals(
             for row in attacks
             if not found[row.id] and row.attack.needs.knows == "weights"
         }
+    if finished:
+        found |= {row.id: f"{finished}: leave the attack out" for row in attacks if row.attack.needs.active}
     return {row: reason for row, reason in found.items() if reason}
 
 
@@ -41,6 +50,8 @@ def _refusal(row: NamedAttack, threat: SplitThreat, people: People, recorded: bo
     plain = not people.victims.tokens and people.victims.inputs.dtype.kind in "fu"
     if needs.gradients and not threat.gradients:
         return "needs gradients that come back over the cut, but threat.gradients is false: grant it or leave it out"
+    if needs.active and not threat.active:
+        return "needs to decide what comes back in training, but threat.active is false: grant it or leave it out"
     if recorded and (needs.knows == "weights" or needs.rest or needs.asks or needs.gradients):
         return "needs a half of the model, which recorded traffic has not: leave the attack out"
     if GRADES.index(needs.knows) > GRADES.index(threat.knows):
@@ -65,6 +76,7 @@ def listed(row: NamedAttack, refused: str, *, counterpart: bool) -> dict[str, An
         "reads": needs.reads,
         "counterpart": counterpart,
         "adaptive": adaptive(row),
+        "active": needs.active,
     }
 
 

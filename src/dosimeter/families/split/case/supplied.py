@@ -37,6 +37,8 @@ from dosimeter.training.system import SuppliedSystem, TrainedSystem
 
 MEMBERS = "members"
 """Name of the records that the model was trained on, if its user gives some."""
+TRAINED = "needs a training, whose gradients it returns, but a supplied model is trained already"
+"""Why no attack of a supplied model acts in its training."""
 RELATIVE = 1e-6
 """Largest difference between halves and whole, as a share of the largest answer in float32."""
 
@@ -87,7 +89,8 @@ class SuppliedCase(SplitCase):
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
-        return refusals(self.attacks, self.threat, self.people, closed=self.hosts[0].closed)
+        closed = self.hosts[0].closed
+        return refusals(self.attacks, self.threat, self.people, closed=closed, finished=TRAINED)
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""

@@ -20,6 +20,11 @@ BACK = (
     "its training went on with them"
 )
 """Note of a threat in which the adversary sees gradients."""
+STEERED = (
+    "active: the first half is trained anew, on the victims' records, by what the server returns; all other attacks "
+    "read the model that is trained by the protocol"
+)
+"""Note of a threat in which the adversary decides what comes back in training."""
 
 
 def notes_of(
@@ -56,6 +61,8 @@ def notes_of(
         notes.append(f"floor: {', '.join(counterparts)} play once more, {where}")
     if threat.gradients:
         notes.append(BACK)
+    if threat.active:
+        notes.append(STEERED)
     if threat.repeats > 1 and not system.releases:
         notes.append(
             "repeats: no defense changes what crosses the cut, so the mean of many queries of a record is one of "

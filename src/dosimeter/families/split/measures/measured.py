@@ -129,6 +129,11 @@ class Measured:
         """Returns whether defenses stand at the cuts, so that each cut has answers of its own."""
         return bool(self.left.summary.get("releases"))
 
+    @property
+    def steered(self) -> bool:
+        """Returns whether an attack that was run decides what comes back over the cut in training."""
+        return any(self.left.attack(one).get("active") for one in self.left.evidence)
+
     def at(self, attack: str, source: int) -> dict[str, Condition]:
         """Conditions of an attack's rows: the cut; behind defenses whether it knows them, and what it read."""
         cut, told = self.sources(attack)[source], self.left.attack(attack)

@@ -15,6 +15,7 @@ from dosimeter.families.play import AttackJob, attack_key, blamed, check_reconst
 from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
 from dosimeter.families.split.play.halves import AskedHalf, CutModel, OpenHalf, Server
 from dosimeter.families.split.play.record import Recording, RecordJob
+from dosimeter.families.split.play.steered import Steered, steered_seed
 from dosimeter.families.split.threat import LABEL
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
@@ -26,6 +27,10 @@ PRODUCT = 1e-9
 """Seconds for a number of a record and a pass over it on one core of 2024, of attacks that are not known better."""
 BACKWARDS = 3.0
 """Work of an answer with a gradient, in units of an answer."""
+STEP = 0.004
+"""Seconds of one step of a small critic with its gradient penalty, in the same units."""
+TOGETHER = 64
+"""Records of a step."""
 PASSES: dict[str, float] = {"attribute": 3e4, "input": 3e3}
 """Work of a training for each record and number of it, in the same units, by what is sought."""
 
@@ -110,6 +115,9 @@ class PlayJob(AttackJob):
         passes = int(getattr(self.row.attack, "passes", 0))
         if passes and isinstance(self.record, RecordJob):
             return BACKWARDS * passes * self.record.sizes[0] * self.record.host.seconds(pace)
+        updates = int(getattr(self.row.attack, "updates", 0))
+        if updates and isinstance(self.record, RecordJob):
+            return updates * (STEP + BACKWARDS * TOGETHER * self.record.host.seconds(pace))
         width = min(256, int(np.prod(self.record.shape)))
         return PRODUCT * PASSES[self.row.attack.needs.goal] * self.record.sizes[1] * width
 
@@ -158,7 +166,14 @@ class PlayJob(AttackJob):
             asked=None if model is None or needs.knows == "nothing" else AskedHalf(model),
             half=OpenHalf(model) if model is not None and needs.knows == "weights" else None,
             rest=Server(model) if model is not None and needs.rest else None,
+            training=self._steered() if needs.active else None,
         )
+
+    def _steered(self) -> Steered | None:
+        """The training whose gradients the attack returns; None where there is none."""
+        if not isinstance(self.record, RecordJob) or self.source is None or self.counterpart:
+            return None
+        return Steered(self.record, self.source, steered_seed(self.arena.seed, self.source), self.moved)
 
     def _gradients(self, model: CutModel, victims: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """What comes back over the cut for the victims and the auxiliary records, whose owner knows their classes."""

@@ -52,6 +52,12 @@ GLOSSARY = (
         "Of what the inputs themselves would tell beyond the answers, the share that features tell; 0 is best.",
     ),
 )  # fmt: skip
+STEERED = (
+    "They may decide what comes back to the device in training, in place of the gradients of its task. An attack that "
+    "does so needs nothing of the first half; it trains it anew, on the records below. The others read the model that "
+    "is trained by the protocol."
+)
+"""What a malicious server does, where the threat grants it."""
 NULL_AUDIT = (
     "Where nothing is to be found",
     "The same attacks on victims that were exchanged with each other, with attributes by coin: they must be at chance.",
@@ -152,6 +158,7 @@ def _facts(result: View) -> list[tuple[str, str]]:
             + ("and the model's answers." if adversary["answers"] == "seen" else "but no answers of the model."),
         ),
         ("What they know", f"Somebody who {KNOWS[adversary['knows']]}."),
+        *([("What they do", STEERED)] if adversary.get("active") else []),
         ("What they hold", f"{data['auxiliary']:,} {nouns} of others.{known}"),
         ("Whose records", f"{data['records']:,} {nouns}{persons} that pass through the model.{often}"),
         ("Which model", _model(result)),
@@ -241,6 +248,8 @@ def _yardstick(one: Mapping[str, Any], answers: bool) -> str:
     if not one.get("adaptive", True):
         return "naive: learned without the defense"
     if one["reads"] == "features":
+        if one.get("active"):
+            return "decides what comes back in training"
         return "yardstick: no finding is made of it" if one.get("reference") else ""
     return {"answers": "answers alone", "inputs": "the inputs themselves"}.get(one["reads"], "")
 

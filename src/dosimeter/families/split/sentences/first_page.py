@@ -29,11 +29,11 @@ FOLLOWING = ("WhiteBox", "LatentPrior")
 NOT_TESTED = (
     "Attributes that the audit does not name: features may tell those too.",
     "Attacks with a prior that was trained on very many such records, beyond those above.",
-    "A server that takes part in the training and returns gradients of its own choice.",
     "Adversaries with more or better auxiliary records than those above.",
     "Time, size and order of messages: numbers alone were read.",
 )
 """What an audit of split leaves open."""
+STEERS = "A server that takes part in the training and returns gradients of its own choice (`active`)."
 WEIGHTS = "Attacks that follow the weights of the first half to the input: none was run."
 REPEATS = "Somebody who sees many queries of the same record, and averages out what a defense adds (`repeats`)."
 
@@ -46,7 +46,9 @@ def not_tested(summary: Mapping[str, Any]) -> tuple[str, ...]:
     """
     followed = any(one["status"] == "ok" and one["name"] in FOLLOWING for one in summary["attacks"])
     often = summary["threat"].get("repeats", 1) > 1
-    return (*NOT_TESTED, *(() if followed else (WEIGHTS,)), *(() if often else (REPEATS,)))
+    steered = any(one["status"] == "ok" and one.get("active") for one in summary["attacks"])
+    left = [one for one, tested in ((STEERS, steered), (WEIGHTS, followed), (REPEATS, often)) if not tested]
+    return (*NOT_TESTED, *left)
 
 
 def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
@@ -56,14 +58,14 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
         status: of the verdict.
         told: `noun`, `answers`, `knows`, `auxiliary`, `failed`; `input`, what the best attack on inputs reached, or
             None; and `attributes`, the same of each attribute; `limit` and `lineup` of what would have been shown;
-            `targets`.
+            `targets`; `steered`, whether an attack decided what comes back in training.
     """
     if status == "withdrawn":
         return [f"The numbers of this audit are withdrawn: {', '.join(told['failed'])} failed."]
     nouns = words.plural(told["noun"])
     who = (
         f"Somebody who sees what leaves the device, {KNOWS[told['knows']]} and holds {told['auxiliary']:,} {nouns} of "
-        "others"
+        "others" + (", or decides what comes back to the device in training," if told.get("steered") else "")
     )
     found = [*([told["input"]] if told["input"] else []), *told["attributes"]]
     shown = [one for one in found if one["shown"]]
@@ -102,9 +104,14 @@ def _input(one: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     """How many records were told from others."""
     m = told["lineup"]
     floor = "" if one["floor"] is None else f", {_many(one['floor'], m)} from the answer alone"
+    steered = (
+        " This attack is a server's that decides what comes back in training: it is about a device that such a server "
+        "trains, and not about the model as it is."
+    )
     return (
         f"At the cut after “{one['cut']}”, the right {told['noun']} was picked out of {m} in "
         f"{_many(one['value'], m)} of {m} cases by what an attack made of the features; by chance it would be 1{floor}."
+        + (steered if one.get("active") else "")
     )
 
 

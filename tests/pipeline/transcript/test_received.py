@@ -197,6 +197,20 @@ def test_another_protocol_and_a_wrong_truth_are_one_line(made, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [{"rates": [0.5] * 80}, {"momentum": 0.0}, {"weight_decay": 0.5}, {"averaged": False}],
+    ids=lambda one: next(iter(one)),
+)
+def test_an_agreement_by_which_the_trunk_does_not_move_is_refused(made, tmp_path, changes):
+    """Adversaries undo it, so with a wrong one they would find nothing where there is something."""
+    _, folder = made
+    with pytest.raises(AuditError) as caught:
+        verbs.plan(parse(recorded(rewritten(folder, tmp_path / "odd", **changes)), base=BASE), store=tmp_path / "store")
+    (found,) = caught.value.problems
+    assert "must have trunks that move by what the parties sent, with the rates, momentum" in found
+
+
+@pytest.mark.parametrize(
     ("changes", "line"),
     [
         ({"target": {"model": None}}, "target.model: is required and missing: name the network whose layers"),

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dosimeter.families.exchange.measures.checks import controls, gain_of, null_audit, null_gate, tied, worth_it
+from dosimeter.families.exchange.measures.checks import (
+    controls,
+    directed,
+    gain_of,
+    null_audit,
+    null_gate,
+    tied,
+    worth_it,
+)
 from dosimeter.families.exchange.measures.measured import Measured
 from dosimeter.families.exchange.measures.recorded import NOT_ASKED, order_gate, record_gate, recorded_of
 from dosimeter.families.exchange.measures.shown import Decisions
@@ -30,7 +38,7 @@ def measure(folder: CaseFolder) -> Findings:
     tests, recorded = Decisions(found), recorded_of(found) is not None
     nulls = () if recorded else null_audit(found)
     of_kind = (order_gate(found), record_gate(found)) if recorded else (null_gate(nulls),)
-    gates = (worth_it(found), tied(found), *of_kind, controls(found))
+    gates = (worth_it(found), tied(found), *of_kind, controls(found), *directed(found, tests.all))
     summary, head = folder.summary, tests.headline
     status = _status(tests, gates)
     details = _details(found, tests)

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dosimeter.families.directions import Said, directions, level_of, says_alike
 from dosimeter.families.inversion.measures.identified import Measured
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.findings import Null
-from dosimeter.statistics.identification import exchange_names, rate_of, recognised
+from dosimeter.statistics.identification import exchange_names, place_of, placed, rate_of, recognised
 from dosimeter.statistics.intervals.crossed import clopper_pearson
 
 FALSE_ALARM = 0.01
@@ -109,6 +110,16 @@ def controls(found: Measured) -> Gate:
             f"{', '.join(wrong)} must be at chance and is not: the audit gives away which identity is which.",
         )  # fmt: skip
     return Gate("N2", "Controls", "pass", 0.0, "All controls are at chance.")
+
+
+def directed(found: Measured) -> tuple[Gate, ...]:
+    """P8 and P16: whether attacks make something else of each identity, and not what is least like it."""
+    level = level_of(len(found.attackers))
+    said = [
+        Said(one, says_alike(own := found.left.lineup(one)), place_of(placed(own), level=level).high)
+        for one in found.attackers
+    ]
+    return directions(said, shown=found.test.shown)
 
 
 def _p_values(found: Measured, similarity: Mapping[str, Array], purpose: str) -> dict[str, float]:

@@ -241,6 +241,7 @@ def test_traffic_in_another_order_than_the_records_is_found(made, change, status
     assert {gate["id"]: gate["status"] for gate in threat["gates"]}["S5"] == status
     assert (found.status == "withdrawn") == (status == "fail")
     assert found.status == "shown" or status != "pass"
+    assert (found.content["dose"] == []) == (status == "fail")
 
 
 def test_answers_of_another_width_have_no_accuracy_and_huge_features_are_numbers(made, tmp_path):

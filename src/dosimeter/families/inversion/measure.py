@@ -86,7 +86,7 @@ def measure(folder: CaseFolder) -> Findings:
         not_tested=not_tested(summary["threat"]["prior"], origin=bool(summary["threat"].get("origin"))),
         data=summary["data"],
         adversary=summary["threat"],
-        dose=None if status == "not_resolvable" else found_dose(found.headline, found.headline_dose),
+        dose=found_dose(found.headline, found.headline_dose) if status in ("shown", "not_shown") else None,
         who=f"somebody who {ACCESS[summary['threat']['access']]}",
         unit="identity",
     )

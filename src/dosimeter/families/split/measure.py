@@ -77,7 +77,7 @@ def measure(folder: CaseFolder) -> Findings:
         not_tested=(*_left_out(summary), *not_tested(summary)),
         data=summary["data"],
         adversary=summary["threat"],
-        dose=None if status == "not_resolvable" else _dose(found, tests),
+        dose=_dose(found, tests) if status in ("shown", "not_shown") else None,
         who=f"somebody who sees what leaves the device and {KNOWS[summary['threat']['knows']]}",
     )
 

@@ -19,6 +19,8 @@ from dosimeter.training.joint.transcript import COORDINATOR, Agreement, Kind, Tr
 
 PULL = {"l2-sp": 1.0, "soft": 2.0}
 """Gradient of a method's penalty by a trunk, over its weight and its distance from what it is pulled to."""
+ROUNDINGS = 4.0
+"""Roundings of a number of the trunk that a difference of two steps may hold, with their momentum."""
 FAR = 0.1
 """Median distance between what was sent and what moved the trunk from which on an agreement is wrong, a share."""
 
@@ -195,7 +197,8 @@ def strays(transcript: Transcript) -> float | None:
         transcript: all messages, not those that one party saw.
 
     Returns:
-        None where nothing can be compared: the parties' own messages are not all there, or none crosses.
+        None where nothing can be compared: the parties' own messages are not all there, or none crosses. What rounding
+        of the trunk's numbers explains does not count.
     """
     told = transcript.agreement
     if told.method == "soft" or told.sum_bits is not None:
@@ -206,19 +209,30 @@ def strays(transcript: Transcript) -> float | None:
         return None
     first, *others = told.parties
     undone = (others_update if kind == "update" else others_gradient)(transcript, first)
+    trunks, rates = transcript.of("trunk", COORDINATOR), told.rates if kind == "gradient" else (1.0,) * told.steps
     shares = [
-        _share(seen, [sent[name][step] for name in others])
+        _share(seen, [sent[name][step] for name in others], ROUNDINGS * len(told.parties) / rates[step], trunks[step])
         for step, seen in undone.items()
         if all(step in sent[name] for name in others)
     ]
     return float(np.median(shares)) if shares else None
 
 
-def _share(seen: Mapping[str, Tensor], sent: Sequence[Mapping[str, Tensor]]) -> float:
-    """Distance of the arrays that were worked out from the sum of those that were sent, as a share of its length."""
-    apart, length = 0.0, 0.0
+def _share(
+    seen: Mapping[str, Tensor], sent: Sequence[Mapping[str, Tensor]], factor: float, trunk: Mapping[str, Tensor]
+) -> float:
+    """Distance of the arrays that were worked out from the sum of those that were sent, as a share of its length.
+
+    Args:
+        seen: what was worked out.
+        sent: by each other party.
+        factor: by which the rounding of the trunk's numbers is multiplied.
+        trunk: before the step.
+    """
+    apart, length, rounded = 0.0, 0.0, 0.0
     for name, one in seen.items():
-        whole = sum(own[name].double() for own in sent)
+        whole = torch.stack([own[name].double() for own in sent]).sum(0)
         apart += float((one.double() - whole).square().sum())
         length += float(whole.square().sum())
-    return float(np.sqrt(apart / max(length, 1e-30)))
+        rounded += float((factor * torch.finfo(trunk[name].dtype).eps * trunk[name].double()).square().sum())
+    return 0.0 if apart <= rounded else float(np.sqrt(apart / max(length, 1e-300)))

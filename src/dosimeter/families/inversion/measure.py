@@ -98,7 +98,8 @@ def _marked(found: Measured, rows: Sequence[Row]) -> tuple[Row, ...]:
     A lineup that does not recognise real records recognises nothing else either, so that its rows have no numbers: a
     low rate would be the judge's, and would meet any limit.
     """
-    weak, none = marks(found), {"status": "not_resolvable", "value": None, "low": None, "high": None}
+    weak = marks(found)
+    none: dict[str, Any] = {"status": "not_resolvable", "value": None, "low": None, "high": None}
     told = {metric: "; ".join(weak[one] for one in judges if one in weak) for metric, judges in RESTS_ON.items()}
     blind = {metric for metric, judges in RESTS_ON.items() if "lineup" in judges} if blind_judge(found) else set()
     return tuple(

@@ -15,7 +15,7 @@ from dosimeter.families.exchange.measures.checks import (
     worth_it,
 )
 from dosimeter.families.exchange.measures.measured import Measured
-from dosimeter.families.exchange.measures.recorded import NOT_ASKED, order_gate, record_gate, recorded_of
+from dosimeter.families.exchange.measures.recorded import NOT_ASKED, counted_gate, order_gate, record_gate, recorded_of
 from dosimeter.families.exchange.measures.shown import Decisions
 from dosimeter.families.exchange.measures.utility import utility, worth
 from dosimeter.families.exchange.sentences.first_page import failed_names, not_tested, sentences, who
@@ -37,7 +37,9 @@ def measure(folder: CaseFolder) -> Findings:
     found = Measured(read_left(folder))
     tests, recorded = Decisions(found), recorded_of(found) is not None
     nulls = () if recorded else null_audit(found)
-    of_kind = (order_gate(found), record_gate(found)) if recorded else (null_gate(nulls),)
+    shown = any(one.shown for one in tests.all)
+    asked = (order_gate(found), record_gate(found), *counted_gate(found, shown=shown)) if recorded else ()
+    of_kind = asked or (null_gate(nulls),)
     gates = (worth_it(found), tied(found), *of_kind, controls(found), *directed(found, tests.all))
     summary, head = folder.summary, tests.headline
     status = _status(tests, gates)

@@ -46,7 +46,7 @@ LARGE = {
 
 SHARED = {
     "families.registry",
-    *(f"families.{name}" for name in ("family", "attack", "play", "threat", "resources", "pictures")),
+    *(f"families.{name}" for name in ("family", "attack", "play", "threat", "resources", "pictures", "directions")),
     *(f"families.{name}" for name in ("topology", "sights", "rules", "joint_risks", "risks", "derived")),
 }
 """What all families have in common; the first is the registry, `FAMILIES`."""

@@ -62,7 +62,8 @@ RULES = (
     Rule(
         "gradients", "exchange", ("gradients",), "inputs and labels of a batch", "queries",
         "Zhu, Liu, Han, 2019, https://arxiv.org/abs/1906.08935",
-        untested="no attack of family exchange in this release rebuilds inputs",
+        untested="gradients that an edge sends are no joint stage: records are sought in those of a [[stage]] with "
+        "`parties`, by a threat of family exchange with question = 'records'",
     ),
     Rule(
         "steering", "split", ("features",), "the input, in training", "queries",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,10 +12,15 @@ from audits import BASE, faces
 from dosimeter.config.audit import parse
 from dosimeter.errors import AuditError
 from dosimeter.families.inversion.play import judges
-from dosimeter.jobs.arrays import read_arrays
+from dosimeter.families.registry import FAMILIES
+from dosimeter.jobs.arrays import read_arrays, save_arrays
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
+from dosimeter.pipeline.page import report
 from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.results.policy.check import check
+from dosimeter.results.policy.limits import parse_policy
+from dosimeter.results.reading import read_result
 
 MARKED = {"recognised": "lineup", "placed": "lineup", "accepted": "lineup", "classified": "classifier"}
 
@@ -88,6 +94,27 @@ def test_judges_that_see_are_stored_whole(seen, monkeypatch):
     assert np.allclose(similarity[np.arange(len(truth)), truth], judge.tested()["own_similarity"], rtol=1e-4, atol=1e-5)
     assert np.array_equal(classifier.similarity(records).argmax(1) == truth, judge.tested()["classifier_right"])
     assert judge.others != prepared(faces(), folder.parent / "store").cases["inversion"].judge.others
+
+
+def test_what_a_blind_judge_does_not_recognise_meets_no_limit(seen, tmp_path):
+    """Whom nobody recognises in real records nobody recognises in reconstructions, however much these tell."""
+    shutil.copytree(seen[1], tmp_path / "run")
+    path = tmp_path / "run" / "threats" / "inversion" / "truth" / "truth.npz"
+    truth = dict(read_arrays(path))
+    truth["lineup_right"] = np.zeros_like(truth["lineup_right"])
+    save_arrays(path, truth)
+    verbs.measure(tmp_path / "run")
+    report(tmp_path / "run")
+    result = read_result(tmp_path / "run" / "result.json", families=FAMILIES)
+    (threat,) = result["threats"]
+    assert threat["verdict"]["status"] == "not_resolvable"
+    rows = {row["metric"]: row for row in threat["estimates"]}
+    assert {rows[one]["status"] for one in ("recognised", "placed", "dose", "accepted")} == {"not_resolvable"}
+    assert rows["classified"]["status"] == "ok"
+    limit = {"metric": "recognised", "max": 0.9, "top": 1}
+    found = check(result, parse_policy({"limit": [limit]}, FAMILIES), FAMILIES)
+    assert {one.status for one in found.outcomes} == {"undecided"}
+    assert not found.passed
 
 
 @pytest.mark.parametrize(

@@ -65,3 +65,17 @@ def test_nothing_is_shown_where_attributes_are_coins_and_features_noise(audits):
 def test_level_where_features_tell_as_much_as_answers():
     shown = sum(any(one.shown for one in Decisions(left(seed, features=0.8, answers=0.8)).all) for seed in range(200))
     assert shown <= 0.05 * 200 + 2 * np.sqrt(200 * 0.05 * 0.95)
+
+
+@pytest.mark.parametrize(("rare", "hopeless"), [(1, True), (8, False)])
+def test_an_attribute_that_nothing_could_show_is_said_to_be_one(rare, hopeless):
+    """Of 16 people of whom one has a value, even perfect guesses are luck in 1 of 16 audits."""
+    found = left(0, n=16, m=5)
+    found.left.truth["value-0"] = (np.arange(16) < rare).astype(int)
+    (told,) = found.attributes
+    tests = Decisions(found)
+    assert tests.hopeless(told) == hopeless
+    perfect = np.eye(2)[told.truth]
+    found.left.evidence["pool"]["guesses-0"] = np.stack([perfect, perfect])[None]
+    del found.left.evidence["output"]
+    assert any(one.shown for one in Decisions(found).all if one.told) != hopeless

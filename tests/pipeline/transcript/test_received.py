@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from safetensors.numpy import save_file
 
 import dosimeter
 from dosimeter.config.audit import parse
+from dosimeter.families.exchange.case.counted import counted_p
 from dosimeter.foundation.errors import AuditError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.transcript.prepared import prepare_recorded, read_recorded
-from dosimeter.training.joint.transcript import write_transcript
-from dosimeter.training.joint.truth import read_truth, write_truth
+from dosimeter.training.deployment.received import receive
+from dosimeter.training.joint.transcript import Transcript, write_transcript
+from dosimeter.training.joint.truth import Truth, read_truth, write_truth
 
 QUICK = {"simulated": 1, "classifiers": ["logistic"]}
 ATTACKS = [
@@ -125,7 +128,13 @@ def test_a_run_on_a_folder_tells_what_leaks_and_what_it_takes_for_granted(run):
     assert "order that has nothing to do with the property" in threat["verdict"]["sentences"][-1]
     gates = {one["id"]: one["status"] for one in threat["gates"]}
     assert gates.pop("E2") in ("pass", "warn")  # by luck, 80 batches may tell their side by classes
-    assert gates == {"E1": "warn", "E3": "pass", "E4": "pass", "N2": "pass"}
+    assert gates == {
+        "E1": "warn",
+        "E3": "pass",
+        "E4": "pass",
+        "N2": "pass",
+        **dict.fromkeys(("E6", "P8", "P16"), "pass"),
+    }
     assert [one["id"] for one in threat["gates_not_asked"]] == ["N1"]
     assert threat["adversary"]["recorded"] == {"judged": 80, "planned": 80, "left_out": []}
     page = (run / "report.html").read_text("utf-8")
@@ -173,6 +182,22 @@ def with_truth(folder, place, having, classes):
     return place
 
 
+def test_counts_of_other_steps_withdraw_what_is_not_shown(made, tmp_path):
+    _, folder = made
+    truth = read_truth(folder / "transcript")
+    late = with_truth(folder, tmp_path / "late", np.roll(truth.having, 7), np.roll(truth.classes, 7, axis=0))
+    verbs.run(parse(recorded(late), base=BASE), tmp_path / "run", workers=1)
+    (threat,) = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))["threats"]
+    assert threat["verdict"]["status"] == "withdrawn"
+    assert {one["id"]: one["status"] for one in threat["gates"]}["E6"] == "fail"
+    whole = receive(folder / "transcript")
+    assert counted_p(whole, "source", 0) == 0.001
+    alone = tuple(one for one in whole.transcript.messages if one.sender != "source")
+    assert counted_p(replace(whole, transcript=Transcript(whole.agreement, alone)), "source", 0) is None
+    alike = Truth(truth.having * 0, np.ones_like(truth.classes))
+    assert counted_p(replace(whole, truth=alike), "source", 0) is None
+
+
 def test_another_protocol_and_a_wrong_truth_are_one_line(made, tmp_path):
     _, folder = made
     truth = read_truth(folder / "transcript")
@@ -194,6 +219,20 @@ def test_another_protocol_and_a_wrong_truth_are_one_line(made, tmp_path):
         (found,) = caught.value.problems
         assert line in found
         assert found.isprintable()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"rates": [0.5] * 80}, {"momentum": 0.0}, {"weight_decay": 0.5}, {"averaged": False}],
+    ids=lambda one: next(iter(one)),
+)
+def test_an_agreement_by_which_the_trunk_does_not_move_is_refused(made, tmp_path, changes):
+    """Adversaries undo it, so with a wrong one they would find nothing where there is something."""
+    _, folder = made
+    with pytest.raises(AuditError) as caught:
+        verbs.plan(parse(recorded(rewritten(folder, tmp_path / "odd", **changes)), base=BASE), store=tmp_path / "store")
+    (found,) = caught.value.problems
+    assert "must have trunks that move by what the parties sent, with the rates, momentum" in found
 
 
 @pytest.mark.parametrize(

@@ -210,3 +210,49 @@ def test_an_audit_file_names_the_traffic(made, tmp_path):
 def test_an_audit_file_that_does_not_fit_is_refused(more, told):
     with pytest.raises(AuditError, match=told):
         parse(file("traffic", **more), base=BASE)
+
+
+def mixed(part, *, answers=True):
+    """Writes the rows of one part in another order."""
+
+    def change(tensors):
+        order = torch.randperm(len(tensors[part]["answers"]), generator=torch.manual_seed(0))
+        for name in ("4", "answers") if answers else ("4",):
+            tensors[part][name] = tensors[part][name][order].contiguous()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (mixed("victims"), "fail"), (mixed("auxiliary"), "fail"),
+        (mixed("auxiliary", answers=False), "warn"), (lambda tensors: None, "pass"),
+    ],
+    ids=["victims", "auxiliary", "one cut alone", "nothing"],
+)  # fmt: skip
+def test_traffic_in_another_order_than_the_records_is_found(made, change, status, tmp_path):
+    """With a shuffled loader every attack fails, and nothing would be shown whatever leaks."""
+    _, traffic, folder = made
+    place = write(tmp_path / "traffic", spoilt(traffic, change))
+    quick = {"attacks": [{"name": "ridge"}, {"name": "mean_input"}], "threats": [{"family": "split"}]}
+    found = audited(tmp_path / "run", place, store=folder / "mixed", **quick)
+    (threat,) = found.content["threats"]
+    assert {gate["id"]: gate["status"] for gate in threat["gates"]}["S5"] == status
+    assert (found.status == "withdrawn") == (status == "fail")
+    assert found.status == "shown" or status != "pass"
+    assert (found.content["dose"] == []) == (status == "fail")
+
+
+def test_answers_of_another_width_have_no_accuracy_and_huge_features_are_numbers(made, tmp_path):
+    _, traffic, folder = made
+
+    def change(tensors):
+        for own in tensors.values():
+            own["answers"], own["4"] = own["answers"][:, :1].contiguous(), own["4"].double() * 1e30
+
+    found = audited(tmp_path / "run", write(tmp_path / "traffic", spoilt(traffic, change)), store=folder / "odd",
+                    attacks=[{"name": "ridge"}, {"name": "mean_input"}], threats=[{"family": "split"}])  # fmt: skip
+    assert found.content["utility"] == []
+    (threat,) = found.content["threats"]
+    assert threat["details"]["cuts"][0]["radius"]["squared"] > 1e50

@@ -395,6 +395,17 @@ def test_ratchet_refuses_another_threat_model():
         check(SHOWN, None, other)
     assert len(caught.value.problems) == 3
     assert "threat.access must be the same in both results, got 'logits' there and 'probs'" in str(caught.value)
+    secrets = [copy.deepcopy(SHOWN) for _ in range(3)]
+    for one, name in zip(secrets, ("age", "sex", None), strict=True):
+        one["threat"] |= {} if name is None else {"property": name}
+    secrets[0]["data"] |= {"lineup": 5}
+    secrets[1]["data"] |= {"lineup": 50}
+    with pytest.raises(ConfigError) as caught:
+        check(secrets[1], None, secrets[0])
+    first, second = caught.value.problems
+    assert "threat.property must be the same in both results, got 'age' there and 'sex' here" in first
+    assert "data.lineup must be the same in both results, got 5 there and 50 here" in second
+    assert check(secrets[2], None, secrets[0]).passed  # an older result does not tell
     withdrawn = SHOWN | {"verdict": SHOWN["verdict"] | {"status": "withdrawn"}}
     with pytest.raises(ConfigError, match="its verdict must stand"):
         check(SHOWN, None, withdrawn)

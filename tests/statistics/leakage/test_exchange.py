@@ -1,6 +1,7 @@
 """Tests by exchange: exact laws by enumeration, level by simulation, persons as wholes."""
 
 import itertools
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -74,3 +75,18 @@ def test_signs_are_those_of_scipy():
 def test_numbers_that_are_none_are_refused():
     with pytest.raises(ValueError, match="each of 2 values must occur"):
         exchange_attributes(scores([0.0, 1.0]), np.array([1, 1]), np.arange(2), rng=np.random.default_rng(0))
+
+
+def test_within_parts_only_their_own_values_change_places():
+    """All 36 ways to give two parts of four records two of each value."""
+    values, part = np.array([3.0, 9.0, 1.0, 4.0, 8.0, 2.0, 7.0, 5.0]), np.repeat([0, 1], 4)
+    truth = np.array([1, 1, 0, 0, 1, 0, 1, 0])
+    halves = [np.isin(np.arange(4), one) for one in combinations(range(4), 2)]
+    ranks = np.argsort(np.argsort(values))
+    sums = [ranks[np.r_[one, other]].sum() for one in halves for other in halves]
+    wanted = np.mean(np.array(sums) >= ranks[truth == 1].sum())
+    rng = np.random.default_rng(0)
+    found = exchange_attributes(scores(values), truth, np.arange(8), rng=rng, draws=9_999, within=part)
+    assert abs(found - wanted) < 4 * np.sqrt(wanted * (1 - wanted) / 10_000)
+    pooled = exchange_attributes(scores(values), truth, np.arange(8), rng=rng, draws=9_999)
+    assert abs(found - pooled) > 0.01

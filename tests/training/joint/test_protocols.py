@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +14,11 @@ from dosimeter.foundation.errors import DataError, TrainingError
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.training.joint.aligning import Discriminator
 from dosimeter.training.joint.alignment import WIDTHS, coral, spread
-from dosimeter.training.joint.gradients import batch_gradients, others_gradient, others_update
+from dosimeter.training.joint.gradients import batch_gradients, others_gradient, others_update, strays
 from dosimeter.training.joint.methods import SENT, SHOWING
 from dosimeter.training.joint.private_codes import PrivateCodes, difference, scale_invariant
 from dosimeter.training.joint.protocols import METHODS, run_protocol
-from dosimeter.training.joint.transcript import ALL, COORDINATOR, OF_TRUNK, Wire
+from dosimeter.training.joint.transcript import ALL, COORDINATOR, OF_TRUNK, Agreement, Message, Transcript, Wire
 from dosimeter.training.recipe import Hyperparameters
 from training.joint.parties import (
     CPU,
@@ -406,3 +407,27 @@ def test_the_distance_of_the_features_falls():
                 parameter.copy_(transcript.of("trunk")[STEPS][name])
             distances.append(float(coral(*(trunk(holding(index).inputs) for index in (0, 1))).value))
     assert distances[1] < distances[0]
+
+
+def test_what_was_sent_is_compared_with_what_moved_the_trunk_but_for_rounding():
+    rng = torch.Generator().manual_seed(0)
+    for size, precision in ((1.0, torch.float32), (1e-6, torch.float32), (0.3, torch.float16)):
+        trunk, velocity, messages = torch.randn(50, generator=rng), torch.zeros(50), []
+        for step in range(9):
+            kept = trunk.to(precision)
+            messages.append(Message("trunk", COORDINATOR, "all", step, {"w": kept}))
+            if step < 8:
+                sent = [size * torch.randn(50, generator=rng) for _ in range(2)]
+                messages += [
+                    Message("gradient", name, COORDINATOR, step, {"w": one})
+                    for name, one in zip(("a", "b"), sent, strict=True)
+                ]
+                velocity = 0.5 * velocity + (sent[0] + sent[1]) / 2 + 0.01 * kept.float()
+                trunk = kept.float() - 0.01 * velocity
+        told = Agreement("fedsgd", ("a", "b"), (0.01,) * 8, 0.5, 0.01, averaged=True)
+        assert strays(Transcript(told, tuple(messages))) < 0.01
+        if size == 1:
+            for wrong in ({"momentum": 0.0}, {"rates": (0.02,) * 8}, {"averaged": False}):
+                assert strays(Transcript(replace(told, **wrong), tuple(messages))) > 0.2
+            alone = tuple(one for one in messages if one.sender != "b")
+            assert strays(Transcript(told, alone)) is None

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dosimeter.families.exchange.measures.checks import controls, gain_of, null_audit, null_gate, tied, worth_it
+from dosimeter.families.exchange.measures.checks import (
+    controls,
+    directed,
+    gain_of,
+    null_audit,
+    null_gate,
+    tied,
+    worth_it,
+)
 from dosimeter.families.exchange.measures.measured import Measured
-from dosimeter.families.exchange.measures.recorded import NOT_ASKED, order_gate, record_gate, recorded_of
+from dosimeter.families.exchange.measures.recorded import NOT_ASKED, counted_gate, order_gate, record_gate, recorded_of
 from dosimeter.families.exchange.measures.shown import Decisions
 from dosimeter.families.exchange.measures.utility import utility, worth
 from dosimeter.families.exchange.sentences.first_page import failed_names, not_tested, sentences, who
@@ -29,8 +37,10 @@ def measure(folder: CaseFolder) -> Findings:
     found = Measured(read_left(folder))
     tests, recorded = Decisions(found), recorded_of(found) is not None
     nulls = () if recorded else null_audit(found)
-    of_kind = (order_gate(found), record_gate(found)) if recorded else (null_gate(nulls),)
-    gates = (worth_it(found), tied(found), *of_kind, controls(found))
+    shown = any(one.shown for one in tests.all)
+    asked = (order_gate(found), record_gate(found), *counted_gate(found, shown=shown)) if recorded else ()
+    of_kind = asked or (null_gate(nulls),)
+    gates = (worth_it(found), tied(found), *of_kind, controls(found), *directed(found, tests.all))
     summary, head = folder.summary, tests.headline
     status = _status(tests, gates)
     details = _details(found, tests)

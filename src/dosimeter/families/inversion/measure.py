@@ -12,7 +12,15 @@ import numpy as np
 
 from dosimeter.families.family import CaseFolder
 from dosimeter.families.inversion.measures.accepted import acceptance, accepted_rows, accepted_share
-from dosimeter.families.inversion.measures.checks import blind_judge, controls, judges, marks, null_audit, null_gate
+from dosimeter.families.inversion.measures.checks import (
+    blind_judge,
+    controls,
+    directed,
+    judges,
+    marks,
+    null_audit,
+    null_gate,
+)
 from dosimeter.families.inversion.measures.distances import distance_rows, yardsticks
 from dosimeter.families.inversion.measures.identified import Measured
 from dosimeter.families.inversion.measures.information import information
@@ -46,7 +54,7 @@ def measure(folder: CaseFolder) -> Findings:
     """
     found = Measured(read_left(folder))
     nulls = null_audit(found)
-    gates = (judges(found), *_collected(folder.summary), null_gate(nulls), controls(found))
+    gates = (judges(found), *_collected(folder.summary), null_gate(nulls), controls(found), *directed(found))
     status = _status(found, gates)
     summary, rate = folder.summary, found.headline_rate
     details = _details(found)
@@ -78,17 +86,26 @@ def measure(folder: CaseFolder) -> Findings:
         not_tested=not_tested(summary["threat"]["prior"], origin=bool(summary["threat"].get("origin"))),
         data=summary["data"],
         adversary=summary["threat"],
-        dose=None if status == "not_resolvable" else found_dose(found.headline, found.headline_dose),
+        dose=found_dose(found.headline, found.headline_dose) if status in ("shown", "not_shown") else None,
         who=f"somebody who {ACCESS[summary['threat']['access']]}",
         unit="identity",
     )
 
 
 def _marked(found: Measured, rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Rows with a remark where a judge on whom they rest names too few real records right."""
+    """Rows with a remark where a judge on whom they rest names too few real records right.
+
+    A lineup that does not recognise real records recognises nothing else either, so that its rows have no numbers: a
+    low rate would be the judge's, and would meet any limit.
+    """
     weak = marks(found)
+    none: dict[str, Any] = {"status": "not_resolvable", "value": None, "low": None, "high": None}
     told = {metric: "; ".join(weak[one] for one in judges if one in weak) for metric, judges in RESTS_ON.items()}
-    return tuple(replace(row, reason=told.get(row.metric, "")) if row.ok else row for row in rows)
+    blind = {metric for metric, judges in RESTS_ON.items() if "lineup" in judges} if blind_judge(found) else set()
+    return tuple(
+        replace(row, reason=told.get(row.metric, ""), **(none if row.metric in blind else {})) if row.ok else row
+        for row in rows
+    )
 
 
 def _collected(summary: Mapping[str, Any]) -> list[Gate]:

@@ -11,6 +11,7 @@ from dosimeter.families.family import CaseFolder
 from dosimeter.families.split.measures.checks import (
     apart,
     controls,
+    directed,
     knowing,
     null_audit,
     null_gate,
@@ -45,11 +46,15 @@ def measure(folder: CaseFolder) -> Findings:
     found = Measured(read_left(folder))
     tests, nulls = Decisions(found), null_audit(found)
     checks = (
-        trained_enough(found), tellable(found), apart(found), knowing(found), null_gate(nulls), controls(found)
+        trained_enough(found), tellable(found), apart(found), knowing(found), null_gate(nulls), controls(found),
+        *directed(found, tests.all),
     )  # fmt: skip
     gates = (*_collected(folder.summary), *(one for one in checks if one is not None))
     summary, head, caught = folder.summary, tests.headline, tests.caught()
-    status = _status(tests, gates, caught)
+    bests = [one for one in (tests.best(told) for told in (None, *found.attributes)) if one is not None]
+    hopeless = [(test.told, tests.hopeless(test.told)) for test in bests if not test.shown]
+    without = [told.name for told, one in hopeless if one and told is not None]
+    status = _status(tests, gates, hopeless=all(one for _, one in hopeless))
     cuts = Cuts(found, tests)
     table = cuts.table()
     told = {
@@ -59,6 +64,7 @@ def measure(folder: CaseFolder) -> Findings:
         "lineup": summary["data"]["lineup"], "limit": None if caught is None else caught["limit"],
         "input": _reached(found, tests.best(None)),
         "attributes": [one for one in (_reached(found, tests.best(told)) for told in found.attributes) if one],
+        "hopeless": without,
     }  # fmt: skip
     return Findings(
         verdict={"status": status, "attack": head.attack, "sentences": sentences(status, told), "p": head.p},
@@ -71,7 +77,7 @@ def measure(folder: CaseFolder) -> Findings:
         not_tested=(*_left_out(summary), *not_tested(summary)),
         data=summary["data"],
         adversary=summary["threat"],
-        dose=None if status == "not_resolvable" else _dose(found, tests),
+        dose=_dose(found, tests) if status in ("shown", "not_shown") else None,
         who=f"somebody who sees what leaves the device and {KNOWS[summary['threat']['knows']]}"
         + (", or decides what comes back in training" if found.steered else ""),
     )
@@ -88,13 +94,12 @@ def _left_out(summary: Mapping[str, Any]) -> tuple[str, ...]:
     return (f"{words.count(left, 'more place')} at which the model could be cut.",) if left else ()
 
 
-def _status(tests: Decisions, gates: Sequence[Gate], caught: Mapping[str, float] | None) -> str:
-    """Status of the verdict."""
+def _status(tests: Decisions, gates: Sequence[Gate], *, hopeless: bool) -> str:
+    """Status of the verdict; `hopeless` says that nothing could have been shown of any secret that is not shown."""
     if any(gate.status == "fail" for gate in gates):
         return "withdrawn"
     if any(one.shown for one in tests.all):
         return "shown"
-    hopeless = caught is not None and caught["limit"] >= 1 and not tests.found.attributes
     return "not_resolvable" if hopeless else "not_shown"
 
 

@@ -13,6 +13,9 @@ from dosimeter.models.cuts.graph import ModelGraph
 from dosimeter.models.cuts.halves import halves
 from dosimeter.models.cuts.places import ModelCut
 
+ROUNDING = 1e-24
+"""Share of the mean square of features that rounding leaves of their spread where all are equal."""
+
 
 @dataclass(frozen=True)
 class Radius:
@@ -59,7 +62,8 @@ def radius(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Radius:
     means = means.index_add(0, of, values) / counts[:, None]
     within = float((values - means[of]).square().sum(1).mean())
     total = float((values - values.mean(0)).square().sum(1).mean())
-    return Radius(within, within / total if total > 0 else float("nan"), len(values))
+    apart = total > ROUNDING * float(values.square().sum(1).mean())
+    return Radius(within, within / total if apart else float("nan"), len(values))
 
 
 def radii(

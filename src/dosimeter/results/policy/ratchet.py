@@ -14,6 +14,14 @@ from dosimeter.results.policy.decisions import Outcome, Status
 from dosimeter.results.policy.limits import Undecided
 from dosimeter.results.rows import APART, Key, Row, alike, figure
 
+SAME: Mapping[str, tuple[str, ...]] = {
+    "adversary": (
+        "question", "victim", "adversary", "property", "value", "head", "batches", "knows", "answers", "gradients",
+        "judges",
+    ),
+    "data": ("identities", "lineup"),
+}  # fmt: skip
+"""What makes a threat another question: the secret, what the adversary has, and among how many somebody is sought."""
 Chosen = Callable[[Mapping[str, Any]], list[Line]]
 """Function that selects the rows of a result to compare."""
 
@@ -68,6 +76,10 @@ def _adversaries(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[
     yield "threat.at_risk", there["at_risk"], here["at_risk"]
     yield "threat.access", there["adversary"].get("access"), here["adversary"].get("access")
     yield "verdict.fpr (the leading rate)", there["verdict"].get("fpr"), here["verdict"].get("fpr")
+    for part, keys in SAME.items():
+        for key in keys:
+            if key in there[part] and key in here[part]:  # older results do not tell
+                yield f"{'threat' if part == 'adversary' else part}.{key}", there[part][key], here[part][key]
 
 
 def _outcome(key: Key, new: Line | None, old: Line | None, families: Families) -> Outcome:

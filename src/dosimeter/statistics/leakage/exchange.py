@@ -30,6 +30,7 @@ def exchange_attributes(
     *,
     rng: np.random.Generator,
     draws: int = DRAWS,
+    within: Int[Array, " n"] | None = None,
 ) -> float:
     """p-value of so high an AUC if guesses tell nothing of the attribute, one-sided.
 
@@ -41,6 +42,8 @@ def exchange_attributes(
         record: cluster of each record, such as its person.
         rng: generator of the exchanges.
         draws: number of exchanges.
+        within: part of each record, of which a fixed number has each value, such as the training: attributes then
+            change places within parts alone. All records of a person are of one part.
 
     Raises:
         ValueError: NaN, or a value that no record has.
@@ -48,7 +51,8 @@ def exchange_attributes(
     gains = _gains(guesses, truth)
     order, columns = np.arange(len(truth)), np.arange(len(truth))
     own = float(gains[columns, truth].sum())
-    blocks = _blocks(record)
+    parts = np.zeros(len(truth), np.int64) if within is None else within
+    blocks = [block for part in np.unique(parts) for block in _blocks(record, np.flatnonzero(parts == part))]
     above = 0
     for start in range(0, draws, step := max(1, _CELLS // len(truth))):
         count = min(step, draws - start)
@@ -123,9 +127,9 @@ def _gains(guesses: Array, truth: Array) -> Float[Array, "n v"]:
     return found
 
 
-def _blocks(record: Array) -> list[Int[Array, "p k"]]:
-    """For each number of records that persons have, their rows, one person a row."""
-    order = np.argsort(record, kind="stable")
+def _blocks(record: Array, some: Int[Array, " m"]) -> list[Int[Array, "p k"]]:
+    """For each number of records that persons have among some rows, their rows, one person a row."""
+    order = some[np.argsort(record[some], kind="stable")]
     people = np.split(order, np.flatnonzero(np.diff(record[order])) + 1)
     sizes = sorted({len(one) for one in people})
     return [np.stack([one for one in people if len(one) == size]) for size in sizes]

@@ -17,6 +17,7 @@ from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import quote
 from dosimeter.jobs.store import Store, file_hash
 from dosimeter.training.chain import Link
+from dosimeter.training.joint.gradients import FAR, strays
 from dosimeter.training.joint.methods import SENT
 from dosimeter.training.joint.transcript import AGREEMENT, COORDINATOR, Agreement, Transcript, read_transcript
 from dosimeter.training.joint.truth import TRUTH, Truth, read_truth
@@ -86,11 +87,7 @@ def receive(folder: Path) -> Received:
     """
     transcript, broken = read_transcript(folder)
     told = transcript.agreement
-    if told.method not in SENT:
-        raise DataError(
-            f"transcript: {AGREEMENT} must name a method that is known here, got {quote(told.method)}, "
-            f"{suggest(told.method, SENT)}: messages of another protocol cannot be imitated"
-        )
+    _check_agreement(transcript, folder)
     truth, whole, notes = read_truth(folder), told.steps, list(broken)
     last, why = _last_whole(transcript)
     if last < told.last and not notes:
@@ -106,6 +103,27 @@ def receive(folder: Path) -> Received:
     kept = tuple(one for one in transcript.messages if one.step <= steps)
     known = Truth(truth.having[:steps], truth.classes[:steps])
     return Received(folder, Transcript(told, kept), steps, known, tuple(notes), _digest(folder))
+
+
+def _check_agreement(transcript: Transcript, folder: Path) -> None:
+    """Refuses an agreement that is not of this protocol, or by which the trunk does not move.
+
+    Raises:
+        DataError: which of them.
+    """
+    told = transcript.agreement
+    if told.method not in SENT:
+        raise DataError(
+            f"transcript: {AGREEMENT} must name a method that is known here, got {quote(told.method)}, "
+            f"{suggest(told.method, SENT)}: messages of another protocol cannot be imitated"
+        )
+    away = strays(transcript)
+    if away is not None and away > FAR:
+        raise DataError(
+            f"transcript: {folder} must have trunks that move by what the parties sent, with the rates, momentum, "
+            f"weight_decay and averaged of {AGREEMENT}, got moves of which {min(away, 10.0):.0%} and more is not "
+            "explained: correct these, or record the whole training"
+        )
 
 
 def _last_whole(transcript: Transcript) -> tuple[int, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -18,6 +19,10 @@ from dosimeter.training.joint.transcript import COORDINATOR, Agreement, Kind, Tr
 
 PULL = {"l2-sp": 1.0, "soft": 2.0}
 """Gradient of a method's penalty by a trunk, over its weight and its distance from what it is pulled to."""
+ROUNDINGS = 4.0
+"""Roundings of a number of the trunk that a difference of two steps may hold, with their momentum."""
+FAR = 0.1
+"""Median distance between what was sent and what moved the trunk from which on an agreement is wrong, a share."""
 
 
 def batch_gradients(
@@ -180,3 +185,54 @@ def _losses(
 def _single(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same in float32."""
     return {name: one.to(torch.float32) for name, one in arrays.items()}
+
+
+def strays(transcript: Transcript) -> float | None:
+    """How far what the parties sent is from what the trunk's moves say that they sent, as a share; the median step's.
+
+    Adversaries undo the learning rate, momentum and weight decay of the agreement. If these are not those of the
+    training, they get other gradients than crossed, and find nothing where there is something.
+
+    Args:
+        transcript: all messages, not those that one party saw.
+
+    Returns:
+        None where nothing can be compared: the parties' own messages are not all there, or none crosses. What rounding
+        of the trunk's numbers explains does not count.
+    """
+    told = transcript.agreement
+    if told.method == "soft" or told.sum_bits is not None:
+        return None
+    kind: Kind = "update" if told.method == "fedavg" else "gradient"
+    sent = {name: transcript.of(kind, name) for name in told.parties}
+    if not all(sent.values()):
+        return None
+    first, *others = told.parties
+    undone = (others_update if kind == "update" else others_gradient)(transcript, first)
+    trunks, rates = transcript.of("trunk", COORDINATOR), told.rates if kind == "gradient" else (1.0,) * told.steps
+    shares = [
+        _share(seen, [sent[name][step] for name in others], ROUNDINGS * len(told.parties) / rates[step], trunks[step])
+        for step, seen in undone.items()
+        if all(step in sent[name] for name in others)
+    ]
+    return float(np.median(shares)) if shares else None
+
+
+def _share(
+    seen: Mapping[str, Tensor], sent: Sequence[Mapping[str, Tensor]], factor: float, trunk: Mapping[str, Tensor]
+) -> float:
+    """Distance of the arrays that were worked out from the sum of those that were sent, as a share of its length.
+
+    Args:
+        seen: what was worked out.
+        sent: by each other party.
+        factor: by which the rounding of the trunk's numbers is multiplied.
+        trunk: before the step.
+    """
+    apart, length, rounded = 0.0, 0.0, 0.0
+    for name, one in seen.items():
+        whole = torch.stack([own[name].double() for own in sent]).sum(0)
+        apart += float((one.double() - whole).square().sum())
+        length += float(whole.square().sum())
+        rounded += float((factor * torch.finfo(trunk[name].dtype).eps * trunk[name].double()).square().sum())
+    return 0.0 if apart <= rounded else float(np.sqrt(apart / max(length, 1e-300)))

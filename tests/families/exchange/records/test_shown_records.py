@@ -107,7 +107,8 @@ def test_a_share_that_is_made_again_is_shown_with_its_dose(tmp_path):
     first = found.verdict["sentences"]
     assert first[0].startswith("The party “receiver” can tell which pictures of “source” are in a batch")
     assert first[1].startswith(f"Of {BATCHES} batches of {SIZE}, the strongest attack made ")
-    assert {gate.id: gate.status for gate in found.gates} == {"E1": "pass", "E5": "pass", "N1": "pass", "N2": "pass"}
+    wanted = dict.fromkeys(("E1", "E5", "N1", "N2", "P8", "P16"), "pass")
+    assert {gate.id: gate.status for gate in found.gates} == wanted
 
 
 @pytest.mark.parametrize("targets", [1, 3])

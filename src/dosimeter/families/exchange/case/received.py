@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.exchange.case.counted import counted_p
 from dosimeter.families.exchange.case.people import Watched, count_of, watched_of
 from dosimeter.families.exchange.case.refusals import refusals, require_telling
 from dosimeter.families.exchange.case.told import listed
@@ -142,7 +143,10 @@ class ReceivedCase:
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
         kept = self.judged
-        save_arrays(truth_file(folder), {"coins": (self.sides[kept] == 1)[None, None]})
+        truth = {"coins": (self.sides[kept] == 1)[None, None]}
+        if (p := counted_p(self.system.transcript, self.watched.victim, self.system.seed)) is not None:
+            truth["counted_p"] = np.array(p)
+        save_arrays(truth_file(folder), truth)
         refused = self.refusals()
         for index, row in enumerate(self.attacks):
             if row.id not in refused:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from dosimeter.families.directions import Said, directions, level_of, says_alike
 from dosimeter.families.exchange.measures.measured import LEVEL, Measured
-from dosimeter.families.exchange.measures.shown import pooled
+from dosimeter.families.exchange.measures.shown import Decision, pooled
 from dosimeter.families.exchange.sentences.first_page import GAIN
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, null_decision, null_row
@@ -21,7 +24,7 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
     for attack in attacks:
         own = found.left.evidence[attack]["null_guesses"]
         rng = found.rng(f"null {attack}")
-        p = exchange_attributes(pooled(own), coins.ravel(), np.arange(coins.size), rng=rng)
+        p = exchange_attributes(pooled(own), coins.ravel(), np.arange(coins.size), rng=rng, within=found.within)
         shown = auc_of(own, coins, found.steps, level=1 - FALSE_ALARM / len(attacks))
         rows.append(null_row(attack, p, shown, "property_auc", len(attacks)))
     return tuple(rows)
@@ -39,10 +42,30 @@ def controls(found: Measured) -> Gate:
     for one in ids:
         for mixture in range(len(found.mixtures)):
             coins, rng = found.coins(mixture).ravel(), found.rng(f"control {one} {mixture}")
-            p = exchange_attributes(pooled(found.guesses(one, mixture)), coins, np.arange(coins.size), rng=rng)
+            own, rows = pooled(found.guesses(one, mixture)), np.arange(coins.size)
+            p = exchange_attributes(own, coins, rows, rng=rng, within=found.within)
             if p <= FALSE_ALARM / (len(ids) * len(found.mixtures)):
                 wrong.append(f"{one} ({found.mixtures[mixture]})")
     return controls_gate(ids, wrong, "gives the coins away")
+
+
+def directed(found: Measured, tests: Sequence[Decision]) -> tuple[Gate, ...]:
+    """P8 and P16: whether attacks say something, and in the right direction.
+
+    Args:
+        found: numbers of the run.
+        tests: of each attack on each mixture.
+    """
+    level = level_of(len(tests))
+    said = [
+        Said(
+            one.attack if len(found.mixtures) == 1 else f"{one.attack} ({one.name})",
+            says_alike(found.guesses(one.attack, one.mixture)),
+            found.auc(one.attack, one.mixture, level).high,
+        )
+        for one in tests
+    ]
+    return directions(said, shown=any(one.shown for one in tests))
 
 
 def gain_of(found: Measured) -> Interval | None:

@@ -62,6 +62,14 @@ class Measured:
         return coins.astype(np.int64)
 
     @property
+    def within(self) -> Int[Array, " n"] | None:
+        """The training of each coin, over all trainings, where each has a fixed number of each side; else None."""
+        if self.left.summary["threat"].get("question") != "tasks":
+            return None
+        targets, n = self.null_coins.shape
+        return np.repeat(np.arange(targets), n)
+
+    @property
     def null_coins(self) -> Int[Array, "t n"]:
         """Coins that chose nothing."""
         return self.left.truth["null_coins"].astype(np.int64)

@@ -14,6 +14,8 @@ from dosimeter.foundation.gate import Gate
 
 FALSE_ALARM = 0.01
 """Probability that the check of the order fails although the order is random."""
+ODD = 0.05
+"""p-value above which counts are not shown to be of the steps; of undefended trainings it is 0.001."""
 DRAWS = 9_999
 """Random orders that the seen one is compared with."""
 NOT_ASKED = {
@@ -66,6 +68,28 @@ def order_gate(found: Measured) -> Gate:
             " draw batches by a coin, or shuffle the records before each epoch.",
         )  # fmt: skip
     return Gate("E3", "Order of batches", "pass", p, "The sides of batches come in an order that may be random.")
+
+
+def counted_gate(found: Measured, *, shown: bool) -> tuple[Gate, ...]:
+    """E6: whether what the victim wrote down goes with what it sent; none where that is not known.
+
+    Args:
+        found: numbers of the run.
+        shown: whether a leak is shown, which counts of other steps would only hide.
+    """
+    if "counted_p" not in found.left.truth:
+        return ()
+    p, name = float(found.left.truth["counted_p"]), "Counts of each step"
+    if p <= ODD:
+        return (Gate("E6", name, "pass", p, "What the victim wrote down of its batches goes with what it sent."),)
+    return (
+        Gate(
+            "E6", name, "warn" if shown else "fail", p,
+            "What the victim wrote down of its batches is not shown to have anything to do with what it sent, step by "
+            "step. Either messages tell nothing of the classes of a batch, as behind much noise, or the counts are of "
+            "other steps, and no guess can be right: write the counts of the batch of each step.",
+        ),
+    )  # fmt: skip
 
 
 def record_gate(found: Measured) -> Gate:

@@ -83,7 +83,7 @@ class Decisions:
     """All tests of a case.
 
     Coins are fair and thrown each for itself, so they may change places if messages do not depend on them, within a
-    run and between runs.
+    run and between runs. Of tasks each run takes exactly half, so coins change places within a run alone.
 
     Attributes:
         found: numbers of the run.
@@ -106,7 +106,7 @@ class Decisions:
                 coins = found.coins(mixture).ravel()
                 own, rows = pooled(found.guesses(attack, mixture)), np.arange(coins.size)
                 rng, floor = found.rng(f"test {attack} {mixture}"), found.floor(mixture)
-                p_chance = exchange_attributes(own, coins, rows, rng=rng, draws=draws)
+                p_chance = exchange_attributes(own, coins, rows, rng=rng, draws=draws, within=found.within)
                 p_floor = None
                 if floor is not None:
                     other = pooled(found.guesses(floor, mixture))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter.families.exchange.measures.checks import controls, gain_of, null_audit, null_gate, worth_it
+from dosimeter.families.exchange.measures.checks import controls, directed, gain_of, null_audit, null_gate, worth_it
 from dosimeter.families.exchange.measures.measured import LEVEL, Measured
 from dosimeter.families.exchange.measures.shown import Decisions
 from dosimeter.families.exchange.measures.utility import change, utility, worth
@@ -36,7 +36,7 @@ def measure_tasks(folder: CaseFolder) -> Findings:
     """
     found = Measured(read_left(folder))
     tests, nulls = Decisions(found), null_audit(found)
-    gates = (worth_it(found), null_gate(nulls), controls(found))
+    gates = (worth_it(found), null_gate(nulls), controls(found), *directed(found, tests.all))
     summary, head = folder.summary, tests.headline
     status, details = _status(tests, gates), _details(found, tests)
     told = {**summary["threat"], "noun": summary["noun"], "failed": failed_names(gates), "details": details}

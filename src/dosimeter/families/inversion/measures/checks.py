@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dosimeter.families.directions import Said, directions, level_of, says_alike
 from dosimeter.families.inversion.measures.identified import Measured
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, null_decision
-from dosimeter.statistics.identification import exchange_names, rate_of, recognised
+from dosimeter.statistics.identification import exchange_names, place_of, placed, rate_of, recognised
 from dosimeter.statistics.intervals.crossed import clopper_pearson
 
 GOOD_JUDGE = 0.9
@@ -94,6 +95,16 @@ def controls(found: Measured) -> Gate:
     p_values = _p_values(found, {one: found.left.lineup(one) for one in ids}, "control")
     wrong = [one for one in ids if _status(p_values[one], len(ids)) == "fail"]
     return controls_gate(ids, wrong, "gives away which identity is which")
+
+
+def directed(found: Measured) -> tuple[Gate, ...]:
+    """P8 and P16: whether attacks make something else of each identity, and not what is least like it."""
+    level = level_of(len(found.attackers))
+    said = [
+        Said(one, says_alike(own := found.left.lineup(one)), place_of(placed(own), level=level).high)
+        for one in found.attackers
+    ]
+    return directions(said, shown=found.test.shown)
 
 
 def _p_values(found: Measured, similarity: Mapping[str, Array], purpose: str) -> dict[str, float]:

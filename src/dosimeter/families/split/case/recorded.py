@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.case.case import SplitCase
+from dosimeter.families.split.case.order import order_gate
 from dosimeter.families.split.case.people import people_of
 from dosimeter.families.split.case.refusals import refusals, require_telling
 from dosimeter.families.split.play.replayed import ReplayJob
 from dosimeter.families.split.threat import ALL, AUXILIARY, VICTIMS, SplitThreat
+from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.wording import quote
@@ -100,6 +102,19 @@ class RecordedCase(SplitCase):
         told = dict(super().collect(folder))
         cuts = [{**one, "parameters": None, "multiply_adds": None} for one in told["cuts"]]
         return {**told, "cuts": cuts}
+
+    def _gates(self) -> list[dict[str, Any]]:
+        """Whether the traffic is of the records beside it."""
+        (seen,) = self.recordings
+        answers, *sent = (seen.load(source) for source in (None, *range(len(self.places))))
+        parts = {VICTIMS: self.people.victims.inputs, AUXILIARY: self.people.auxiliary.inputs}
+        traffic = {part: [one[side] for one in (answers, *sent)] for side, part in enumerate(parts)}
+        return [asdict(order_gate(parts, traffic, [one.name for one in self.places], self.system.seed))]
+
+    def _correct(self) -> dict[str, Array]:
+        """None where answers have another number of columns than there are classes, of which none is then named."""
+        wide = self.recordings[0].answered(None).shape[1] == len(self.people.victims.classes)
+        return super()._correct() if wide else {}
 
     def _counted(self) -> dict[str, Any]:
         """What a result says of the records; of training records nothing is known."""

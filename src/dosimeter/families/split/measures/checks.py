@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from dosimeter.families.directions import Said, directions, level_of, says_alike
 from dosimeter.families.split.measures.measured import Measured
+from dosimeter.families.split.measures.shown import Decision
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, null_decision, null_row
 from dosimeter.statistics.identification import exchange_names, place_of, placed, recognised
@@ -151,3 +155,25 @@ def apart(found: Measured) -> Gate:
             "records that a stage is trained on: features of such records may tell more than those of others.",
         )  # fmt: skip
     return Gate("S3", "Training records", "pass", 0.0, "No victim and no auxiliary record is a training record.")
+
+
+def directed(found: Measured, tests: Sequence[Decision]) -> tuple[Gate, ...]:
+    """P8 and P16: whether attacks on features say something, and in the right direction.
+
+    Of features that are the same for everyone an attack rightly says the same.
+
+    Args:
+        found: numbers of the run.
+        tests: of each attack at each cut, after each secret.
+    """
+    said, level = [], level_of(len(tests))
+    for one in tests:
+        about = one.cut if one.told is None else f"{one.cut}, {one.told.name}"
+        if one.told is None:
+            own = found.lineup(one.attack, one.source)
+            high = place_of(placed(own), level=level).high
+        else:
+            own = found.guesses(one.attack, one.told, one.source)
+            high = auc_of(own, one.told.truth, found.person, level=level).high
+        said.append(Said(f"{one.attack} after {about}", says_alike(own) and not found.still(one.source), high))
+    return directions(said, shown=any(one.shown for one in tests))

@@ -124,6 +124,11 @@ class Measured:
             return answers if own["reads"] == "answers" else [None]
         return [*self.cuts, *(answers if own.get("counterpart") else [])]
 
+    def still(self, source: int) -> bool:
+        """Returns whether what crosses a cut is the same for everyone, as far as it is known."""
+        shares = self.left.truth.get("radius-share")
+        return shares is not None and bool(np.isnan(shares[:, source]).all())
+
     @property
     def released(self) -> bool:
         """Returns whether defenses stand at the cuts, so that each cut has answers of its own."""

@@ -138,6 +138,17 @@ class Decisions:
                     effect = auc_of(own, *truth).value
                     yield Decision(attack, source, cut, told, effect, p_chance, p_floor, tests, self.level)
 
+    def hopeless(self, told: Told | None) -> bool:
+        """Returns whether no attack on a secret, however successful, could be shown to tell it with so few people."""
+        if told is None:
+            caught = self.caught()
+            return caught is not None and caught["limit"] >= 1
+        tests = len(self._of_attributes) * len(self.found.cuts) * len(self.found.attributes)
+        perfect = np.eye(len(told.kept))[told.truth][None]
+        rng, draws = self.found.rng(f"needed {told.name}"), max(DRAWS, FINE * tests)
+        p = exchange_attributes(perfect, told.truth, self.found.person, rng=rng, draws=draws)
+        return tests * p > self.level
+
     def best(self, told: Told | None) -> Decision | None:
         """The test of one secret with the smallest p-value, then with the largest effect; None without any."""
         mine = [one for one in self.all if (one.told is None) == (told is None)]

@@ -54,7 +54,10 @@ class RadiusJob(KeyedJob):
         """Computes and stores."""
         labels = self.store.load(self.record.data[0])["labels"].long()
         found = [radius(self.record.load(cut)[0].flatten(1), labels) for cut in range(len(self.record.cuts))]
-        arrays = {name: torch.tensor([getattr(one, name) for one in found]).double() for name in ("squared", "share")}
+        arrays = {
+            name: torch.tensor([getattr(one, name) for one in found], dtype=torch.float64)
+            for name in ("squared", "share")
+        }
         self.store.save(self.key, arrays, self.definition)
 
     def load(self) -> dict[str, Array]:

@@ -57,8 +57,9 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     Args:
         status: of the verdict.
         told: `noun`, `answers`, `knows`, `auxiliary`, `failed`; `input`, what the best attack on inputs reached, or
-            None; and `attributes`, the same of each attribute; `limit` and `lineup` of what would have been shown;
-            `targets`; `steered`, whether an attack decided what comes back in training.
+            None; and `attributes`, the same of each attribute; `hopeless`, names of attributes that no attack could
+            have been shown to tell; `limit` and `lineup` of what would have been shown; `targets`; `steered`, whether
+            an attack decided what comes back in training.
     """
     if status == "withdrawn":
         return [f"The numbers of this audit are withdrawn: {', '.join(told['failed'])} failed."]
@@ -74,12 +75,20 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     what = _list([_secret(one, told) for one in shown or found])
     if shown:
         lines = [f"{who} learns {'more' if seen else 'something'} of {what}{end}"]
+    elif status == "not_resolvable":
+        lines = [
+            f"Nothing can be said about whether {who[0].lower()}{who[1:]} learns {'more' if seen else 'anything'} of "
+            f"{what}{end}"
+        ]
     else:
         lines = [
             f"It was not shown that {who[0].lower()}{who[1:]} learns {'more' if seen else 'anything'} of {what}{end}"
         ]
     lines += [_input(told["input"], told)] if told["input"] else []
     lines += [_attribute(one) for one in told["attributes"]]
+    if told.get("hopeless"):
+        names = _list([f"“{one}”" for one in told["hopeless"]])
+        lines.append(f"No attack on {names}, however successful, could have been shown with so few people.")
     if told["input"] and not told["input"]["shown"]:
         lines.append(_caught(told))
     return [*lines, _scope(told)]

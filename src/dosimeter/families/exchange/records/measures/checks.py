@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dosimeter.families.directions import Said, directions, level_of, says_alike
 from dosimeter.families.exchange.records.measures.rebuilt import Rebuilt
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, null_decision, null_row
@@ -51,3 +52,18 @@ def nearer(found: Rebuilt) -> Gate:
             "failed, and that says little about what another would find.",
         )  # fmt: skip
     return Gate("E5", "Mean record", "pass", 0.0, "Reconstructions come nearer to the records than the mean record.")
+
+
+def directed(found: Rebuilt, *, shown: bool) -> tuple[Gate, ...]:
+    """P8 and P16: whether attacks make something else of each batch, and come nearer to it than to others.
+
+    Args:
+        found: numbers of the run.
+        shown: whether a leak is shown.
+    """
+    level = level_of(len(found.telling()))
+    said = [
+        Said(one, says_alike(found.lineup(one)), place_of(found.places(one), level=level).high)
+        for one in found.telling()
+    ]
+    return directions(said, shown=shown)

@@ -9,7 +9,7 @@ from typing import Any
 
 from dosimeter.families.exchange.measures.checks import gain_of, worth_it
 from dosimeter.families.exchange.measures.utility import utility, worth
-from dosimeter.families.exchange.records.measures.checks import controls, nearer, null_audit, null_gate
+from dosimeter.families.exchange.records.measures.checks import controls, directed, nearer, null_audit, null_gate
 from dosimeter.families.exchange.records.measures.left import read_rebuilt, worth_of
 from dosimeter.families.exchange.records.measures.rebuilt import Rebuilt
 from dosimeter.families.exchange.records.measures.shown import Decisions
@@ -33,7 +33,10 @@ def measure_records(folder: CaseFolder) -> Findings:
     left = read_rebuilt(folder)
     found, value = Rebuilt(left), worth_of(left)
     tests, nulls = Decisions(found), null_audit(found)
-    gates = (worth_it(value), nearer(found), null_gate(nulls), controls(found))
+    gates = (
+        worth_it(value), nearer(found), null_gate(nulls), controls(found),
+        *directed(found, shown=any(one.shown for one in tests.all)),
+    )  # fmt: skip
     summary, head = folder.summary, tests.headline
     status, details = _status(tests, gates), _details(found, tests)
     gain = gain_of(value)

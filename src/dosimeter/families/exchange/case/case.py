@@ -28,7 +28,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
-from dosimeter.training.joint.job import JointJob, Member, check_joint
+from dosimeter.training.joint.job import Active, JointJob, Member, check_joint
 from dosimeter.training.joint.transcript import COORDINATOR
 from dosimeter.training.preflight import about
 from dosimeter.training.system import TrainedSystem
@@ -77,6 +77,12 @@ class ExchangeCase:
             ]
         )  # fmt: skip
 
+    @property
+    def _active(self) -> Active | None:
+        """What the adversary adds to its own loss; None if it follows the protocol."""
+        known = self.partners
+        return Active(data_key(known.auxiliary), known.known) if self.threat.active else None
+
     def _job(self, mixture: int | None, target: int) -> JointJob:
         """One joint training: with a mixture the coins choose the victim's batches, without one nothing does."""
         system, partners, members = self.system, self.partners, []
@@ -90,7 +96,7 @@ class ExchangeCase:
                 batches = mixed(coins, partners.has, self.threat.mixtures[mixture], self.size, rng)
             else:
                 batches = shuffled(self.steps * self.local_steps, len(own), self.size, rng)
-            members.append(Member(name, data_key(own), batches))
+            members.append(Member(name, data_key(own), batches, self._active if name == partners.adversary else None))
         return JointJob(
             store=system.store, links=system.links, method=str(system.link.transfer), members=tuple(members),
             weight=system.joint.alignment, parent=system.parent,
@@ -204,6 +210,7 @@ class ExchangeCase:
                 "adversary": partners.adversary, "receiver": partners.receiver, "property": str(threat.property),
                 "value": partners.value, "mixtures": [list(one) for one in threat.mixtures],
                 "auxiliary": str(threat.auxiliary), "steps": self.steps, "batch_size": self.size,
+                **({"active": True} if threat.active else {}),
             },
             "data": counted(self.system, partners),
             "attacks": [listed(row, refused.get(row.id, "")) for row in self.attacks],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.batches import coins_of, mixed, shuffled
 from dosimeter.families.exchange.case.people import Partners, partners_of
-from dosimeter.families.exchange.case.refusals import refusals, require_telling
+from dosimeter.families.exchange.case.refusals import named_or_able, refusals, require_telling
 from dosimeter.families.exchange.case.told import counted, listed, notes_of
 from dosimeter.families.exchange.play.answers import AnswersJob
-from dosimeter.families.exchange.play.job import Arena, PlayJob
+from dosimeter.families.exchange.play.attack_job import Arena
+from dosimeter.families.exchange.play.job import PlayJob
 from dosimeter.families.exchange.play.model import divided
 from dosimeter.families.exchange.stored import evidence_file, truth_file
 from dosimeter.families.exchange.threat import ExchangeThreat
@@ -148,6 +149,11 @@ class ExchangeCase:
         refused = self.refusals()
         return [row for row in self.attacks if row.id not in refused]
 
+    @property
+    def shown_attacks(self) -> tuple[NamedAttack, ...]:
+        """Implements `LeavesOutDefaults`."""
+        return self.attacks
+
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
         link = self.system.link
@@ -228,7 +234,9 @@ def exchange_case(system: TrainedSystem, threat: ExchangeThreat, attacks: Sequen
     case = ExchangeCase(system, threat, tuple(attacks), partners_of(threat, system))
     require_trainable(case)
     require_telling(case.attacks, case.refusals())
-    return case
+    link = system.link
+    bare = refusals(case.attacks, case.partners, str(link.transfer), replace(link.hyperparameters, defenses=()))
+    return replace(case, attacks=named_or_able(case.attacks, bare))
 
 
 def require_joint(system: TrainedSystem, threat: ExchangeThreat) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.people import Watched, count_of, watched_of
-from dosimeter.families.exchange.case.refusals import refusals, require_telling
+from dosimeter.families.exchange.case.refusals import named_or_able, refusals, require_telling
 from dosimeter.families.exchange.case.told import listed
-from dosimeter.families.exchange.play.job import Arena, PlayJob
+from dosimeter.families.exchange.play.attack_job import Arena
+from dosimeter.families.exchange.play.job import PlayJob
 from dosimeter.families.exchange.play.model import divided
 from dosimeter.families.exchange.play.received import ReceivedJob
 from dosimeter.families.exchange.stored import evidence_file, truth_file
@@ -87,6 +88,11 @@ class ReceivedCase:
         """Attacks that are not refused."""
         refused = self.refusals()
         return [row for row in self.attacks if row.id not in refused]
+
+    @property
+    def shown_attacks(self) -> tuple[NamedAttack, ...]:
+        """Implements `LeavesOutDefaults`."""
+        return self.attacks
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
@@ -220,7 +226,7 @@ def received_case(system: ReceivedSystem, threat: ExchangeThreat, attacks: Seque
             "`mixtures` that lie closer together, or record more steps"
         )
     require_telling(case.attacks, case.refusals())
-    return case
+    return replace(case, attacks=named_or_able(case.attacks, case.refusals()))
 
 
 def _check_fit(system: ReceivedSystem, threat: ExchangeThreat, watched: Watched, batch: int) -> None:

@@ -8,23 +8,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
-from dosimeter.families.attack import NamedAttack, attack_code
+from dosimeter.families.attack import attack_code
 from dosimeter.families.exchange.game import Auxiliary, ExchangeGame, Own
+from dosimeter.families.exchange.play.attack_job import AttackJob
 from dosimeter.families.exchange.play.model import SharedModel
 from dosimeter.families.exchange.play.received import ReceivedJob
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import generator
-from dosimeter.foundation.user_code import relay
-from dosimeter.foundation.wording import describe
 from dosimeter.jobs.arrays import arrays_hash
-from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
-from dosimeter.training.joint.job import JointJob, Member
+from dosimeter.training.joint.job import Member
 from dosimeter.training.joint.transcript import Transcript
 
 FITTING = 4e-3
@@ -32,26 +28,7 @@ FITTING = 4e-3
 
 
 @dataclass(frozen=True)
-class Arena:
-    """Where the attacks of a case play; it holds no record, label, property or coin of the victim.
-
-    Attributes:
-        seed: root of all randomness.
-        victim: the party whose batches are the secret.
-        adversary: another party, or the coordinator.
-        auxiliary: key of the adversary's own records.
-        known: whether each of these has the property `[p]`.
-    """
-
-    seed: int
-    victim: str
-    adversary: str
-    auxiliary: str
-    known: Bool[Array, " p"]
-
-
-@dataclass(frozen=True)
-class PlayJob:
+class PlayJob(AttackJob):
     """One attack on one joint training; its entry holds `guesses` `[n 2]`, log-scores of both sides at each step.
 
     Attributes:
@@ -61,15 +38,7 @@ class PlayJob:
         mixture: shares of records with the property in a batch, of both sides.
     """
 
-    arena: Arena
-    row: NamedAttack
-    job: JointJob | ReceivedJob
     mixture: tuple[float, float]
-
-    @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.job.store
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -84,21 +53,6 @@ class PlayJob:
             "arena": [arena.seed, arena.victim, arena.adversary, arena.auxiliary, arrays_hash(known=arena.known)],
             "code": package_code(__name__),
         }
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
-    @property
-    def place(self) -> str:
-        """The attack, in words."""
-        return f"attack {self.row.id!r}"
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in the model; what an attack raised, the play itself reports."""
-        return self.job.users_code
 
     @property
     def alike(self) -> object:
@@ -118,21 +72,10 @@ class PlayJob:
 
     def perform(self) -> None:
         """Plays, and stores what the attack says."""
-        game = self.game()
-        index = [round(1000 * share) for share in self.mixture]
-        try:
-            found = self.row.attack.run(game, generator(self.arena.seed, f"attack {self.row.id}", *index))
-            values = np.asarray(found.values)
-        except AuditError as error:
-            raise relay(error, self.place) from error
-        except (Exception, SystemExit) as error:
-            raise AuditError(f"{self.place}: raised {describe(error)}: correct it or leave it out") from error
-        wanted = (1, len(game.ids), 2)
-        if values.shape != wanted or np.isnan(values).any() or (values == np.inf).any():
-            raise AuditError(
-                f"{self.place}: must give log-scores of shape {wanted} without NaN, got {values.shape}: correct it"
-            )
-        self.store.save(self.key, {"guesses": torch.from_numpy(values[0].astype(np.float64))}, self.definition)
+        game, index = self.game(), [round(1000 * share) for share in self.mixture]
+        rng = generator(self.arena.seed, f"attack {self.row.id}", *index)
+        found = self.log_scores(game, len(game.ids), rng)
+        self.store.save(self.key, {"guesses": torch.from_numpy(found)}, self.definition)
 
     def game(self) -> ExchangeGame:
         """What the attack gets: what the adversary saw and what is theirs; the yardstick classes in place of that."""

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from dosimeter.families.attack import NamedAttack, attack_code
-from dosimeter.families.exchange.play.job import Arena, PlayJob
+from dosimeter.families.attack import attack_code
+from dosimeter.families.exchange.play.attack_job import AttackJob
+from dosimeter.families.exchange.play.job import PlayJob
 from dosimeter.families.exchange.records.game import RecordsGame
 from dosimeter.families.exchange.records.heads import HeadsJob
 from dosimeter.families.exchange.records.watching import watched
@@ -18,9 +19,6 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import generator
-from dosimeter.foundation.user_code import relay
-from dosimeter.foundation.wording import describe
-from dosimeter.jobs.store import Store, key_of
 from dosimeter.training.joint.job import JointJob
 
 PORTION = 5
@@ -32,7 +30,7 @@ CALLS = 3e-3
 
 
 @dataclass(frozen=True)
-class RebuildJob:
+class RebuildJob(AttackJob):
     """One attack on some batches; its entry holds `records` `[n k ...]`.
 
     Attributes:
@@ -44,17 +42,10 @@ class RebuildJob:
         heads: what the victim's last layer was; None where it is private, or not read.
     """
 
-    arena: Arena
-    row: NamedAttack
     job: JointJob
     steps: tuple[int, ...]
     box: tuple[float, float] | None
     heads: HeadsJob | None = None
-
-    @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.job.store
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -71,21 +62,6 @@ class RebuildJob:
             "arena": [arena.seed, arena.victim, arena.adversary, arena.auxiliary],
             "code": package_code(__name__),
         }
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
-    @property
-    def place(self) -> str:
-        """The attack, in words."""
-        return f"attack {self.row.id!r}"
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in the model; what an attack raised, the play itself reports."""
-        return self.job.users_code
 
     @property
     def alike(self) -> object:
@@ -107,13 +83,7 @@ class RebuildJob:
     def perform(self) -> None:
         """Plays, and stores what the attack makes."""
         game = self.game()
-        try:
-            found = self.row.attack.run(game, generator(self.arena.seed, f"attack {self.row.id}", self.steps[0]))
-            values = np.asarray(found.values)
-        except AuditError as error:
-            raise relay(error, self.place) from error
-        except (Exception, SystemExit) as error:
-            raise AuditError(f"{self.place}: raised {describe(error)}: correct it or leave it out") from error
+        values = self.played(game, generator(self.arena.seed, f"attack {self.row.id}", self.steps[0]))
         wanted = (1, len(self.steps), game.size, *self._shape(game))
         if values.shape != wanted or not np.isfinite(values).all():
             raise AuditError(

@@ -10,26 +10,22 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from dosimeter.families.attack import NamedAttack, attack_code
+from dosimeter.families.attack import attack_code
 from dosimeter.families.exchange.inverting.observed import holding
-from dosimeter.families.exchange.play.job import Arena
+from dosimeter.families.exchange.play.attack_job import AttackJob
 from dosimeter.families.exchange.play.model import SharedModel
 from dosimeter.families.exchange.tasks.game import TasksGame
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import generator
-from dosimeter.foundation.user_code import relay
-from dosimeter.foundation.wording import describe
 from dosimeter.jobs.arrays import arrays_hash
-from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
 from dosimeter.training.joint.job import JointJob
 from dosimeter.training.joint.transcript import COORDINATOR
 
 
 @dataclass(frozen=True)
-class TasksJob:
+class TasksJob(AttackJob):
     """One attack on one joint training; its entry holds `guesses` `[n 2]`, log-scores of left out and trained on.
 
     Attributes:
@@ -40,16 +36,9 @@ class TasksJob:
         pool: rows of those of other tasks.
     """
 
-    arena: Arena
-    row: NamedAttack
     job: JointJob
     probes: tuple[Array, ...]
     pool: Int[Array, " p"]
-
-    @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.job.store
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -66,36 +55,11 @@ class TasksJob:
             "code": package_code(__name__),
         }
 
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
-    @property
-    def place(self) -> str:
-        """The attack, in words."""
-        return f"attack {self.row.id!r}"
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in the model; what an attack raised, the play itself reports."""
-        return self.job.users_code
-
     def perform(self) -> None:
         """Plays, and stores what the attack says."""
-        try:
-            found = self.row.attack.run(self.game(), generator(self.arena.seed, f"attack {self.row.id}"))
-            values = np.asarray(found.values)
-        except AuditError as error:
-            raise relay(error, self.place) from error
-        except (Exception, SystemExit) as error:
-            raise AuditError(f"{self.place}: raised {describe(error)}: correct it or leave it out") from error
-        wanted = (1, len(self.probes), 2)
-        if values.shape != wanted or np.isnan(values).any() or (values == np.inf).any():
-            raise AuditError(
-                f"{self.place}: must give log-scores of shape {wanted} without NaN, got {values.shape}: correct it"
-            )
-        self.store.save(self.key, {"guesses": torch.from_numpy(values[0].astype(np.float64))}, self.definition)
+        rng = generator(self.arena.seed, f"attack {self.row.id}")
+        found = self.log_scores(self.game(), len(self.probes), rng)
+        self.store.save(self.key, {"guesses": torch.from_numpy(found)}, self.definition)
 
     def game(self) -> TasksGame:
         """What the attack gets: the shared layers that the adversary saw, and records of their own."""

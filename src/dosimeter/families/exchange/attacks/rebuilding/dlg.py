@@ -3,63 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from dosimeter.families.exchange.attacks.rebuilding.making import each_batch
+from dosimeter.families.exchange.attacks.rebuilding.searching import Searching
 from dosimeter.families.exchange.game import Needs
-from dosimeter.families.exchange.inverting.matching import Newton, dlg
+from dosimeter.families.exchange.inverting.matching import dlg
 from dosimeter.families.exchange.records.game import RecordsGame
 from dosimeter.statistics.evidence import Reconstructions
 
 
 @dataclass(frozen=True)
-class Dlg:
+class Dlg(Searching):
     """Seek records by L-BFGS on the squared distance of gradients, with classes, or with errors of features.
 
     Paper: Zhu, Liu, Han, "Deep Leakage from Gradients", NeurIPS 2019, https://arxiv.org/abs/1906.08935, algorithm 1.
     Threat model: the gradient of the trunk and the trunk; the last layer where the threat says that it is seen.
     Deviations: with a private last layer, the loss's gradient by the features is sought in place of classes.
     Cost: `rounds * steps * attempts` gradients of each batch, each of them differentiated.
-
-    Attributes:
-        channel: what of the messages is read.
-        rounds: calls of the optimiser.
-        steps: of each call.
-        attempts: starts at most; another one is made while the gradient is not met.
     """
 
     paper: ClassVar[str] = "Zhu, Liu, Han, NeurIPS 2019, https://arxiv.org/abs/1906.08935"
-    control: ClassVar[bool] = False
-    signals: ClassVar[tuple[str, ...]] = ()
-
-    channel: Literal["gradient", "update"] = "gradient"
-    rounds: int = 15
-    steps: int = 20
-    attempts: int = 2
-
-    def __post_init__(self) -> None:
-        self._search()
-
-    @property
-    def mode(self) -> str:
-        """The channel, which names the attack in results."""
-        return self.channel
 
     @property
     def needs(self) -> Needs:
         """Messages of the channel."""
         return Needs(self.channel, question="records", takes_head=True)
-
-    @property
-    def passes(self) -> int:
-        """Gradients of a guess for each batch."""
-        return self.rounds * self.steps * self.attempts
-
-    def _search(self) -> Newton:
-        """The search."""
-        return Newton(self.rounds, self.steps, self.attempts)
 
     def run(self, game: RecordsGame, rng: np.random.Generator) -> Reconstructions:
         """Makes records of each batch; `rng` draws the starts."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from dosimeter.families.exchange.attacks.rebuilding.making import each_batch
+from dosimeter.families.exchange.attacks.rebuilding.searching import Searching
 from dosimeter.families.exchange.game import Needs
-from dosimeter.families.exchange.inverting.matching import Newton, idlg
+from dosimeter.families.exchange.inverting.matching import idlg
 from dosimeter.families.exchange.records.game import RecordsGame
 from dosimeter.statistics.evidence import Reconstructions
 
 
 @dataclass(frozen=True)
-class IDlg:
+class IDlg(Searching):
     """Seek records alone by L-BFGS on the squared distance of gradients; the classes are inferred first.
 
     Paper: Zhao, Mopuri, Bilen, "iDLG: Improved Deep Leakage from Gradients", 2020, https://arxiv.org/abs/2001.02610.
@@ -23,44 +24,14 @@ class IDlg:
     Deviations: classes of more than one record by the counts of `inferring labels`, with the model's mean prediction
     of noise.
     Cost: as of `dlg`.
-
-    Attributes:
-        channel: what of the messages is read.
-        rounds: calls of the optimiser.
-        steps: of each call.
-        attempts: starts at most.
     """
 
     paper: ClassVar[str] = "Zhao, Mopuri, Bilen, 2020, https://arxiv.org/abs/2001.02610"
-    control: ClassVar[bool] = False
-    signals: ClassVar[tuple[str, ...]] = ()
-
-    channel: Literal["gradient", "update"] = "gradient"
-    rounds: int = 15
-    steps: int = 20
-    attempts: int = 2
-
-    def __post_init__(self) -> None:
-        self._search()
-
-    @property
-    def mode(self) -> str:
-        """The channel, which names the attack in results."""
-        return self.channel
 
     @property
     def needs(self) -> Needs:
         """Messages of the channel, and the last layer."""
         return Needs(self.channel, question="records", head=True)
-
-    @property
-    def passes(self) -> int:
-        """Gradients of a guess for each batch."""
-        return self.rounds * self.steps * self.attempts
-
-    def _search(self) -> Newton:
-        """The search."""
-        return Newton(self.rounds, self.steps, self.attempts)
 
     def run(self, game: RecordsGame, rng: np.random.Generator) -> Reconstructions:
         """Makes records of each batch; `rng` draws the starts."""

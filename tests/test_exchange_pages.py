@@ -54,6 +54,24 @@ def test_the_table_on_records_is_what_the_stored_figures_say(monkeypatch):
         sys.modules.pop(name, None)
 
 
+def test_the_table_of_ways_is_what_the_report_says(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import joint_transfer
+
+    content, text = stored("joint_transfer"), joint_transfer.PAGE.read_text(encoding="utf-8")
+    assert joint_transfer.filled(text, content) == text
+    found = content[joint_transfer.QUICK]
+    assert len(list(joint_transfer.lines(found))) == len(joint_transfer.TABLE)
+    assert set(found["threats"]) == {one["id"] for one in joint_transfer.THREATS}
+    assert not any(one["failed"] for one in found["threats"].values())
+    nothing = joint_transfer.numbers_of(found, "model-source", "alone", "pooled_discriminant")["auc"]
+    assert nothing[1] < 0.5 < nothing[2]  # a model that learned nothing tells nothing
+    gain = joint_transfer.numbers_of(found, "mapping-source", "none", "")["transfer_gain"]
+    assert gain[1] > 0
+    for name in ("joint_transfer", "machine"):
+        sys.modules.pop(name, None)
+
+
 def test_a_dense_layer_gives_small_batches_away_and_large_ones_less(inverted):
     found = stored("gradient_inversion")["dense"]
     shares = [np.mean(found[f"{size} none"]["listed"]) for size in (1, 2, 4, 8, 16, 32)]

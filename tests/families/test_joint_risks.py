@@ -80,6 +80,20 @@ def test_who_keeps_the_shared_layers_of_three_sees_each_part():
     assert not [one for one in messages(all_risks(outside, [soft], AVAILABLE)) if one[0] == "server"]
 
 
+def test_a_malicious_party_is_asked_as_one_that_departs_from_the_protocol():
+    parties = ({"name": "hospital", "trust": "full"}, {"name": "clinic", "trust": "malicious", "auxiliary": "own"})
+    whole = topology(parties=parties)
+    (row,) = derived(whole, [stage()], "exchange", ExchangeThreat)
+    assert row["active"] is True
+    (risk,) = [one for one in all_risks(whole, [stage()], AVAILABLE) if one.tested]
+    assert risk.remark.endswith("active = true")
+    threats = {
+        "steers": ExchangeThreat.model_validate(row),
+        "looks": ExchangeThreat.model_validate({**row, "active": False}),
+    }
+    assert [one.threats for one in answered([risk], threats, "joint", {})] == [("steers",)]
+
+
 @pytest.mark.parametrize(
     ("holds", "reason"),
     [

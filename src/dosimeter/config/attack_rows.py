@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def share_attacks(
     for one, (family, threat, _) in enumerate(threats):
         if not built[one] and not problems:
             for settings in _defaults(family, threat, transferred=transferred[one], texts=texts):
-                built[one].append(_attack(settings, base, family))
+                built[one].append(replace(_attack(settings, base, family), default=True))
     for own in built:
         problems += [line for line in _repeated_ids(own) if line not in problems]
     return [tuple(own) for own in built], problems
@@ -176,7 +177,7 @@ def named_attacks(
     for number, (family, threat, _) in enumerate(threats):
         if not found[number] and not problems:
             own_rows = _defaults(family, threat, transferred=False, texts=texts)
-            found[number] += [_attack(row, base, family) for row in own_rows]
+            found[number] += [replace(_attack(row, base, family), default=True) for row in own_rows]
     problems += [line for own in found for line in _repeated_ids(own) if line not in problems]
     if problems:
         raise ConfigError(*problems)

@@ -59,11 +59,13 @@ class NamedAttack:
         id: name in results; the attack's name and mode unless given.
         name: key of the registry, or `package.module:Class`.
         attack: the attack with its hyperparameters.
+        default: whether nobody named it, so that a family may leave it out without a word where it cannot run.
     """
 
     id: str
     name: str
     attack: Attack[Any, Any]
+    default: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:

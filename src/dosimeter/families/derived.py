@@ -19,6 +19,7 @@ WORDS: Mapping[str, str] = {"probs": "probabilities", "topk": "labels"}
 """Words of a `[[threat]]` for access, where a topology says it otherwise."""
 SAME: Mapping[str, Any] = {
     "victims": None, "knows": None, "answers": "seen", "victim": None, "adversary": None, "property": None,
+    "active": None,
 }  # fmt: skip
 """Keys in which a threat must be what a row says, with what a row means that does not say it; None is anything."""
 FLAGS = ("gradients", "active")

@@ -151,6 +151,16 @@ class Case(Protocol):
 
 
 @runtime_checkable
+class LeavesOutDefaults(Protocol):
+    """A case that leaves out, without a word, attacks that nobody named and that cannot run."""
+
+    @property
+    def shown_attacks(self) -> Sequence[NamedAttack]:
+        """Attacks that a plan lists."""
+        ...
+
+
+@runtime_checkable
 class Resizable(Protocol):
     """A case whose adversary could train more models or fewer; a plan says what that would cost and show."""
 

@@ -88,6 +88,7 @@ def _judged(
     threat: dict[str, Any] = {
         "family": MESSAGES.family, "at_risk": stage.name, "access": "weights", "victim": name, "adversary": role,
         "property": attribute, "auxiliary": own,
+        **({"active": True} if trust == "malicious" and role != KEEPER else {}),
     }  # fmt: skip
     return replace(risk, tested=True, remark=as_written(threat), threat=threat)
 

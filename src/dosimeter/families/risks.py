@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
@@ -321,14 +321,17 @@ def as_written(threat: Mapping[str, Any]) -> str:
     >>> as_written({"at_risk": "finetune", "cuts": ("a", "b"), "active": True})
     'at_risk = "finetune", cuts = ["a", "b"], active = true'
     """
+    return ", ".join(f"{key} = {_quoted(value)}" for key, value in threat.items())
 
-    def quoted_one(value: Any) -> str:
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return f'"{value}"' if isinstance(value, str) else "[" + ", ".join(f'"{one}"' for one in value) + "]"
 
-    quoted = {key: quoted_one(value) for key, value in threat.items()}
-    return ", ".join(f"{key} = {value}" for key, value in quoted.items())
+def _quoted(value: object) -> str:
+    """One value as an audit file has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    assert isinstance(value, Iterable)
+    return "[" + ", ".join(f'"{one}"' for one in value) + "]"
 
 
 def in_words(risk: Risk) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dosimeter.config.threat_rows import ThreatRow
-from dosimeter.families.family import Case
+from dosimeter.families.family import Case, LeavesOutDefaults
 from dosimeter.families.resources import UsesResources
 
 
@@ -86,9 +86,10 @@ def attack_plans(threats: tuple[ThreatRow, ...], cases: Mapping[str, Case]) -> t
     for row, case in zip(threats, cases.values(), strict=True):
         refused, used = case.refusals(), case.resources() if isinstance(case, UsesResources) else {}
         uses = {name: one.in_words for name, one in used.items()}
+        shown = case.shown_attacks if isinstance(case, LeavesOutDefaults) else row.attacks
         found += [
             AttackPlan(one.id, one.attack.needs.in_words, refused.get(one.id, ""), row.id, uses.get(one.id, ""))
-            for one in row.attacks
+            for one in shown
         ]
     return tuple(found)
 

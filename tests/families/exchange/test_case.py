@@ -148,9 +148,23 @@ def test_attacks_need_the_yardstick_and_a_channel(tmp_path):
     )
 
 
+def test_defaults_are_the_attacks_that_can_run(tmp_path):
+    raw = table("coral")
+    raw["stage"][0]["defenses"] = [{"name": "dp_moments"}]
+    del raw["attack"]
+    plan = verbs.plan(parse(raw, base=BASE), store=tmp_path)
+    found = {one.id: one.refused for one in plan.attacks}
+    assert [name for name, why in found.items() if not why] == [
+        "batch_property gradient", "batch_property moments", "label_only", "coin",
+    ]  # fmt: skip
+    (hidden,) = [name for name, why in found.items() if why]  # what a defense takes away is said
+    assert hidden == "batch_property representations"
+    assert "moments alone" in found[hidden]
+
+
 def test_channels_that_nobody_sends_are_refused_by_name(tmp_path):
     raw = table()
-    del raw["attack"]
+    raw["attack"].append({"name": "batch_property", "channel": "representations"})
     plan = verbs.plan(parse(raw, base=BASE), store=tmp_path)
     found = {one.id: one.refused for one in plan.attacks}
     assert found["batch_property gradient"] == found["label_only"] == found["coin"] == ""
@@ -164,7 +178,8 @@ def test_channels_that_nobody_sends_are_refused_by_name(tmp_path):
     assert any(note.startswith("steps: 80 batches show only a large leak") for note in plan.notes)
     raw = table("coral", victim="receiver", adversary="source")
     raw["data"]["receiver"]["rows"], raw["data"]["own"]["rows"] = "300:450", "450:600"
-    del raw["attack"]
+    channels = ("gradient", "update", "representations", "moments", "alignment_gradient")
+    raw["attack"] = [*({"name": "batch_property", "channel": one} for one in channels), *raw["attack"][-2:]]
     (case,) = prepare(parse(raw, base=BASE), store=Store(tmp_path)).cases.values()
     refused = case.refusals()
     assert set(refused) == {f"batch_property {one}" for one in ("representations", "moments", "update")}

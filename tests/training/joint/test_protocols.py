@@ -15,8 +15,8 @@ from dosimeter.foundation.seeds import seed_for
 from dosimeter.training.joint.aligning import Discriminator
 from dosimeter.training.joint.alignment import WIDTHS, coral, spread
 from dosimeter.training.joint.gradients import batch_gradients, others_gradient, others_update, strays
+from dosimeter.training.joint.losses.private_codes import PrivateCodes, difference, scale_invariant
 from dosimeter.training.joint.methods import SENT, SHOWING
-from dosimeter.training.joint.private_codes import PrivateCodes, difference, scale_invariant
 from dosimeter.training.joint.protocols import METHODS, run_protocol
 from dosimeter.training.joint.transcript import ALL, COORDINATOR, OF_TRUNK, Agreement, Message, Transcript, Wire
 from dosimeter.training.recipe import Hyperparameters

@@ -89,6 +89,7 @@ class Own:
         head: the last layer that its own party began with.
         recipe: of its own party, with what bounds its own records.
         seed: of its own party, which decides its dropout, its noise and its discriminator.
+        active: whether it adds a loss about the property of its auxiliary records to its own.
     """
 
     inputs: Tensor
@@ -96,6 +97,7 @@ class Own:
     head: nn.Linear
     recipe: Hyperparameters
     seed: int
+    active: bool = False
 
 
 @runtime_checkable

@@ -60,7 +60,7 @@ def measure(folder: CaseFolder) -> Findings:
         data=summary["data"],
         adversary=summary["threat"],
         dose=_dose(found, tests) if status in ("shown", "not_shown") else None,
-        who=who(summary["threat"]["adversary"]),
+        who=who(summary["threat"]),
         unit="batch",
     )
 

@@ -34,6 +34,11 @@ def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: 
             f".adversary: must be another than the victim, got {threat.victim!r} twice: name another party, or "
             "'coordinator'"
         )
+    if threat.active and threat.adversary == "coordinator":
+        problems.append(
+            ".active: must be a party, which adds a loss to its own, got adversary 'coordinator', which has none: name "
+            "a party, or remove active"
+        )
     if around.transferred:
         problems.append(
             f".at_risk: must be the last stage, which the parties train together, got {threat.at_risk!r}: remove "
@@ -88,6 +93,11 @@ def _of_recorded(threat: ExchangeThreat) -> list[str]:
         for key in ("steps", "targets")
         if key in threat.model_fields_set
     ]
+    if threat.active:
+        problems.append(
+            ".active: nothing can be added to a training that was recorded, got true: remove it, or write the "
+            "[[stage]] that its parties train"
+        )
     if len(threat.mixtures) > 1:
         problems.append(
             f".mixtures: one training was recorded, in which a batch is of one of two sides, got "

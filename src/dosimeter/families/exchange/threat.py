@@ -22,19 +22,24 @@ READ_BY: Mapping[str, tuple[Question, ...]] = {
     "property": ("property", "tasks"),
     "value": ("property",),
     "mixtures": ("property",),
+    "active": ("property",),
     **dict.fromkeys(("batches", "head", "show_records"), ("records",)),
 }
 """Keys that not every question reads."""
 
 
 class ExchangeThreat(ThreatTable):
-    """The threat model: who of the parties watches whom, and what of the victim's batches is the secret."""
+    """The threat model: who of the parties watches whom, and what of the victim's batches is the secret.
+
+    An adversary that is `active` departs from the protocol: it adds a loss about the property to its own.
+    """
 
     family: str = NAME
     access: Literal["weights"] = "weights"
     question: Question = "property"
     victim: Reference | None = None
     adversary: Reference | None = None
+    active: bool = False
     property: Reference | None = None
     value: str | None = Field(default=None, min_length=1)
     auxiliary: Reference | None = None

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from dosimeter.foundation.arrays import Array
@@ -18,17 +18,32 @@ from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.foundation.wording import quote
+from dosimeter.jobs.arrays import arrays_hash
 from dosimeter.jobs.keyed import KeyedJob
 from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float, cut
 from dosimeter.training.chain import Link, build_chain, users_code
 from dosimeter.training.joint.guarding import bounded, guarantees
+from dosimeter.training.joint.losses.steering import Steering
 from dosimeter.training.joint.methods import AVERAGED, FEDERATED, joint_defense_problems
 from dosimeter.training.joint.organisation import Holding, Organisation, keeper_of
 from dosimeter.training.joint.protocols import METHODS, run_protocol
 from dosimeter.training.joint.transcript import ALL, COORDINATOR, Agreement, Transcript, Wire, from_tensors
 from dosimeter.training.keys import rows_hash, torch_version
 from dosimeter.training.recipe import HidesParts, Hyperparameters
+
+
+@dataclass(frozen=True)
+class Active:
+    """What a party that departs from the protocol adds a loss about; see `losses.steering`.
+
+    Attributes:
+        data: key of records of its own in the store.
+        has: whether each has the property `[p]`.
+    """
+
+    data: str
+    has: Bool[Array, " p"]
 
 
 @dataclass(frozen=True)
@@ -39,11 +54,13 @@ class Member:
         name: of the party.
         data: key of its records in the store.
         batches: rows that it trains on at each step `[steps b]`.
+        active: what it adds to its own loss; None if it follows the protocol.
     """
 
     name: str
     data: str
     batches: Int[Array, "steps b"]
+    active: Active | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +95,10 @@ class JointJob(KeyedJob):
     @cached_property
     def definition(self) -> dict[str, Any]:
         """Everything that the key depends on."""
-        parties = [{"name": one.name, "data": one.data, "batches": _batches(one.batches)} for one in self.members]
+        parties = [
+            {"name": one.name, "data": one.data, "batches": _batches(one.batches), **_active(one)}
+            for one in self.members
+        ]
         return {
             "kind": "joint",
             "stage": self.links[-1].definition,
@@ -159,7 +179,7 @@ class JointJob(KeyedJob):
         hp, device = self.links[-1].hyperparameters, torch.device(self.device)
         parties = [
             Organisation(
-                one.name, self._holding(one), (trunk, head), self.recipe(one),
+                one.name, self._holding(index), (trunk, head), self.recipe(one),
                 seed=self.party_seed(index), device=device, method=self.method,
             )
             for index, (one, head) in enumerate(zip(self.members, heads, strict=True))
@@ -210,10 +230,14 @@ class JointJob(KeyedJob):
             return hp
         return bounded(hp, member.batches, len(self.store.load(member.data)["labels"]), member.name)
 
-    def _holding(self, member: Member) -> Holding:
+    def _holding(self, index: int) -> Holding:
         """What a party owns, from the store."""
-        data = self.store.load(member.data)
-        return Holding(data["inputs"], data["labels"], member.batches)
+        member = self.members[index]
+        data, steering = self.store.load(member.data), None
+        if member.active is not None:
+            known, size = self.store.load(member.active.data)["inputs"], member.batches.shape[1]
+            steering = Steering(known, member.active.has, size, self.party_seed(index))
+        return Holding(data["inputs"], data["labels"], member.batches, steering)
 
     def _model(self) -> tuple[nn.Sequential, list[nn.Linear]]:
         """The trunk that all begin with, and a fresh head for each party."""
@@ -329,6 +353,13 @@ def _rounds(method: str, members: Sequence[Member], local_steps: int) -> list[st
         f"local_steps: must divide the {updates} updates of each party into whole rounds, got {local_steps}: choose a "
         "divisor, such as the updates of one epoch"
     ]
+
+
+def _active(member: Member) -> dict[str, Any]:
+    """What a party adds to its own loss, as a key holds it; nothing where it follows the protocol."""
+    if member.active is None:
+        return {}
+    return {"active": {"data": member.active.data, "has": arrays_hash(has=member.active.has)}}
 
 
 def _batches(rows: Int[Array, "steps b"]) -> dict[str, Any]:

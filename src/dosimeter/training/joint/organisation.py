@@ -16,7 +16,8 @@ from dosimeter.foundation.seeds import seed_for
 from dosimeter.models.architectures import as_float
 from dosimeter.training.joint.aligning import Aligner
 from dosimeter.training.joint.guarding import Guard
-from dosimeter.training.joint.private_codes import PrivateCodes
+from dosimeter.training.joint.losses.private_codes import PrivateCodes
+from dosimeter.training.joint.losses.steering import PropertyLoss, Steering
 from dosimeter.training.joint.transcript import Agreement
 from dosimeter.training.loop import Optimizer, seed_torch
 from dosimeter.training.recipe import Hyperparameters
@@ -30,11 +31,13 @@ class Holding:
         inputs: `[n ...]`, uint8 images or floats.
         labels: classes `[n]`.
         batches: rows that it trains on at each step `[steps b]`.
+        steering: what it adds to its own loss; None if it follows the protocol.
     """
 
     inputs: Tensor
     labels: Int[Tensor, " n"]
     batches: Int[Array, "steps b"]
+    steering: Steering | None = None
 
 
 class Organisation:
@@ -63,6 +66,8 @@ class Organisation:
         self._own = Optimizer(list(self._trunk.parameters()), hp)
         self._guard = Guard(hp, seed)
         self._codes = PrivateCodes(self._trunk, hp, seed=seed, device=device) if method == "dsn" else None
+        steering, width = holding.steering, model[1].in_features
+        self._property = None if steering is None else PropertyLoss(steering, width, hp, device=device)
         self._aligner: Aligner | None = None
         self._features: Tensor | None = None
         self._records: Tensor | None = None
@@ -195,6 +200,8 @@ class Organisation:
         else:
             self._backward(step, task=task, pull=pull)
         self._guard.disturb(step, [*self._trunk.parameters(), *self._head.parameters()], rate)
+        if self._property is not None:  # after noise and clipping, which a party may leave out for what is its own
+            self._property.add(step, self._trunk, rate)
         if task:
             self._optimizer.update(rate)
         if self._codes is not None:

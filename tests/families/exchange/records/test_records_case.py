@@ -87,6 +87,10 @@ def test_a_plan_names_what_cannot_run_and_what_is_sought(tmp_path):
     plan = verbs.plan(parse(raw, base=BASE), store=tmp_path)
     refused = {one.id: one.refused for one in plan.attacks}
     assert refused["dense_inversion gradient"] == refused["dlg gradient"] == refused["any_record"] == ""
+    assert not any(refused.values())  # nobody named what cannot run
+    assert not refused.keys() & {"dlg update", "inverting_gradients gradient", "head_features"}
+    raw["attack"] = [{"name": "dlg"}, {"name": "inverting_gradients"}, {"name": "dlg", "channel": "update"}]
+    refused = {one.id: one.refused for one in verbs.plan(parse(raw, base=BASE), store=tmp_path).attacks}
     assert "write head = 'seen'" in refused["inverting_gradients gradient"]
     assert "which transfer 'fedsgd' does not send" in refused["dlg update"]
     assert any(note.startswith("records: 8 batches of 4 of 'source' are sought") for note in plan.notes)

@@ -14,6 +14,7 @@ from dosimeter.families.exchange.game import ExchangeGame
 from dosimeter.families.exchange.threat import Channel
 from dosimeter.foundation.errors import AccessError
 from dosimeter.training.joint.gradients import batch_gradients
+from dosimeter.training.joint.losses.steering import Steering
 from dosimeter.training.joint.methods import SHOWING
 from dosimeter.training.joint.organisation import Holding, Organisation
 from dosimeter.training.joint.transcript import COORDINATOR
@@ -155,7 +156,9 @@ class Stand:
         own = self._game.own
         assert own is not None
         rows = np.arange(own.labels.numel()).reshape(own.labels.shape)
-        holding = Holding(own.inputs.flatten(0, 1), own.labels.flatten(), rows)
+        known, size = self._game.auxiliary, own.labels.shape[1]
+        steering = Steering(known.inputs, known.has, size, own.seed) if own.active else None
+        holding = Holding(own.inputs.flatten(0, 1), own.labels.flatten(), rows, steering)
         return self._organisation(holding, own.head, own.seed, own.recipe)
 
     def _organisation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.batches import coins_of, mixed, shuffled
 from dosimeter.families.exchange.case.people import Partners, partners_of
-from dosimeter.families.exchange.case.refusals import refusals, require_telling
+from dosimeter.families.exchange.case.refusals import named_or_able, refusals, require_telling
 from dosimeter.families.exchange.case.told import counted, listed, notes_of
 from dosimeter.families.exchange.play.answers import AnswersJob
 from dosimeter.families.exchange.play.job import Arena, PlayJob
@@ -28,7 +28,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
-from dosimeter.training.joint.job import JointJob, Member, check_joint
+from dosimeter.training.joint.job import Active, JointJob, Member, check_joint
 from dosimeter.training.joint.transcript import COORDINATOR
 from dosimeter.training.preflight import about
 from dosimeter.training.system import TrainedSystem
@@ -77,6 +77,12 @@ class ExchangeCase:
             ]
         )  # fmt: skip
 
+    @property
+    def _active(self) -> Active | None:
+        """What the adversary adds to its own loss; None if it follows the protocol."""
+        known = self.partners
+        return Active(data_key(known.auxiliary), known.known) if self.threat.active else None
+
     def _job(self, mixture: int | None, target: int) -> JointJob:
         """One joint training: with a mixture the coins choose the victim's batches, without one nothing does."""
         system, partners, members = self.system, self.partners, []
@@ -90,7 +96,7 @@ class ExchangeCase:
                 batches = mixed(coins, partners.has, self.threat.mixtures[mixture], self.size, rng)
             else:
                 batches = shuffled(self.steps * self.local_steps, len(own), self.size, rng)
-            members.append(Member(name, data_key(own), batches))
+            members.append(Member(name, data_key(own), batches, self._active if name == partners.adversary else None))
         return JointJob(
             store=system.store, links=system.links, method=str(system.link.transfer), members=tuple(members),
             weight=system.joint.alignment, parent=system.parent,
@@ -141,6 +147,11 @@ class ExchangeCase:
         """Attacks that are not refused."""
         refused = self.refusals()
         return [row for row in self.attacks if row.id not in refused]
+
+    @property
+    def shown_attacks(self) -> tuple[NamedAttack, ...]:
+        """Implements `LeavesOutDefaults`."""
+        return self.attacks
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
@@ -204,6 +215,7 @@ class ExchangeCase:
                 "adversary": partners.adversary, "receiver": partners.receiver, "property": str(threat.property),
                 "value": partners.value, "mixtures": [list(one) for one in threat.mixtures],
                 "auxiliary": str(threat.auxiliary), "steps": self.steps, "batch_size": self.size,
+                **({"active": True} if threat.active else {}),
             },
             "data": counted(self.system, partners),
             "attacks": [listed(row, refused.get(row.id, "")) for row in self.attacks],
@@ -221,7 +233,9 @@ def exchange_case(system: TrainedSystem, threat: ExchangeThreat, attacks: Sequen
     case = ExchangeCase(system, threat, tuple(attacks), partners_of(threat, system))
     require_trainable(case)
     require_telling(case.attacks, case.refusals())
-    return case
+    link = system.link
+    bare = refusals(case.attacks, case.partners, str(link.transfer), replace(link.hyperparameters, defenses=()))
+    return replace(case, attacks=named_or_able(case.attacks, bare))
 
 
 def require_joint(system: TrainedSystem, threat: ExchangeThreat) -> None:

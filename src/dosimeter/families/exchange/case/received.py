@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.counted import counted_p
 from dosimeter.families.exchange.case.people import Watched, count_of, watched_of
-from dosimeter.families.exchange.case.refusals import refusals, require_telling
+from dosimeter.families.exchange.case.refusals import named_or_able, refusals, require_telling
 from dosimeter.families.exchange.case.told import listed
 from dosimeter.families.exchange.play.job import Arena, PlayJob
 from dosimeter.families.exchange.play.model import divided
@@ -88,6 +88,11 @@ class ReceivedCase:
         """Attacks that are not refused."""
         refused = self.refusals()
         return [row for row in self.attacks if row.id not in refused]
+
+    @property
+    def shown_attacks(self) -> tuple[NamedAttack, ...]:
+        """Implements `LeavesOutDefaults`."""
+        return self.attacks
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
@@ -224,7 +229,7 @@ def received_case(system: ReceivedSystem, threat: ExchangeThreat, attacks: Seque
             "`mixtures` that lie closer together, or record more steps"
         )
     require_telling(case.attacks, case.refusals())
-    return case
+    return replace(case, attacks=named_or_able(case.attacks, case.refusals()))
 
 
 def _check_fit(system: ReceivedSystem, threat: ExchangeThreat, watched: Watched, batch: int) -> None:

@@ -84,6 +84,16 @@ def crosses(channel: str, method: str) -> bool:
     return method != "fedavg" if channel == "gradient" else method in SHOWING
 
 
+def named_or_able(attacks: Sequence[NamedAttack], refused: Mapping[str, str]) -> tuple[NamedAttack, ...]:
+    """Attacks without defaults that cannot run: what somebody named stays, and is said not to run.
+
+    Args:
+        attacks: of a threat.
+        refused: why some cannot run, whatever the defenses are, by id.
+    """
+    return tuple(row for row in attacks if not (row.default and row.id in refused))
+
+
 def require_telling(attacks: Sequence[NamedAttack], refused: Mapping[str, str]) -> None:
     """Refuses a case of which no attack on messages can run.
 

@@ -30,6 +30,11 @@ def notes_of(system: TrainedSystem, threat: ExchangeThreat, partners: Partners, 
         f"joint: {runs} trainings of {steps} steps in which a coin chooses each batch of {size} of "
         f"{partners.victim!r}, and {threat.targets} in which nothing does, for the null audit and the accuracy"
     ]
+    if threat.active:
+        notes.append(
+            f"active: {partners.adversary!r} departs from the protocol, by a loss about {threat.property} beside its "
+            "own; accuracy is of trainings with it"
+        )
     if steps < FEW_STEPS:
         notes.append(f"steps: {steps} batches show only a large leak; {FEW_STEPS} and more are better")
     if partners.correlation >= TIED:

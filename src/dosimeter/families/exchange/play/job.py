@@ -137,7 +137,10 @@ class PlayJob(AttackJob):
         index, own = names.index(self.arena.adversary), self._member(self.arena.adversary)
         data, rows = self.store.load(own.data), torch.from_numpy(own.batches)
         head = SharedModel(job.links, self.store, job.parent).head(job.head_seed(index))
-        return Own(as_float(data["inputs"])[rows], data["labels"][rows], head, job.recipe(own), job.party_seed(index))
+        return Own(
+            as_float(data["inputs"])[rows], data["labels"][rows], head, job.recipe(own), job.party_seed(index),
+            own.active is not None,
+        )  # fmt: skip
 
     def _member(self, name: str) -> Member:
         """A party by name."""

@@ -16,7 +16,7 @@ from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.case import ExchangeCase, require_joint, require_trainable
 from dosimeter.families.exchange.case.people import partners_without_property
-from dosimeter.families.exchange.case.refusals import require_telling
+from dosimeter.families.exchange.case.refusals import named_or_able, require_telling
 from dosimeter.families.exchange.play.answers import AnswersJob
 from dosimeter.families.exchange.play.model import divided
 from dosimeter.families.exchange.records.alike import alike_batches
@@ -159,6 +159,11 @@ class RecordsCase:
         refused = self.refusals()
         return [row for row in self.joint.attacks if row.id not in refused]
 
+    @property
+    def shown_attacks(self) -> tuple[NamedAttack, ...]:
+        """Implements `LeavesOutDefaults`."""
+        return self.joint.attacks
+
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
         trunk, _ = divided(self.system.links, 0, None)
@@ -260,4 +265,4 @@ def records_case(system: TrainedSystem, threat: ExchangeThreat, attacks: Sequenc
     require_trainable(case.joint)
     _ = case.steps, case.rows  # refuse what cannot be drawn
     require_telling(case.joint.attacks, case.refusals())
-    return case
+    return replace(case, joint=replace(case.joint, attacks=named_or_able(case.joint.attacks, case.refusals())))

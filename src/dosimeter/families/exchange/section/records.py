@@ -80,7 +80,7 @@ def records_section(result: View) -> Section:
         body=body,
         contents=CONTENTS,
         glossary=GLOSSARY,
-        who=who(result["adversary"]["adversary"]),
+        who=who(result["adversary"]),
         null_audit=NULL_AUDIT,
         leads=("recovered", {"channel": head["channel"]}, "Records made again"),
     )

@@ -16,6 +16,7 @@ from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
 from dosimeter.results.rows import DOSE, Row
 from dosimeter.results.views import View
+from dosimeter.training.joint.methods import SHOWING
 
 GLOSSARY = (
     ("Joint training", "Organisations train one model together; no record leaves its owner, but messages do."),
@@ -177,6 +178,13 @@ def watches(result: View) -> str:
     adversary = result["adversary"]["adversary"]
     if adversary == "coordinator":
         return "The coordinator, who keeps the trunk and follows the protocol."
+    if result["adversary"].get("active"):
+        told = result["adversary"]["property"]
+        return (
+            f"{adversary}, who takes part and departs from the protocol: it adds a loss to its own, by which the "
+            f"shared layers are to tell {told}, and sends the gradient of both. Coins of the null audit, and accuracy, "
+            "are of trainings with this adversary too."
+        )
     return f"{adversary}, who takes part and follows the protocol."
 
 
@@ -252,6 +260,6 @@ def transfer_of(result: View) -> dict[str, Any]:
         "gain": _signed(gain),
         "receiver": result["adversary"]["receiver"],
         "alone_is": "trained on its own records by the same steps"
-        if result["adversary"]["method"] == "fedsgd"
+        if result["adversary"]["method"] not in SHOWING
         else f"trained on the labels of {result['adversary']['parties'][0]} by the same steps, without alignment",
     }

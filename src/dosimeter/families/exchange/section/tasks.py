@@ -58,7 +58,7 @@ def tasks_section(result: View) -> Section:
         body=body,
         contents=CONTENTS,
         glossary=GLOSSARY,
-        who=who(result["adversary"]["adversary"]),
+        who=who(result["adversary"]),
         null_audit=NULL_AUDIT,
         leads=("task_auc", {}, "AUC of a task"),
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dosimeter.results import words
+from dosimeter.training.joint.methods import SHOWING
 
 GAIN = "Gain of the transfer"
 """Name of the check of what the exchange is worth."""
@@ -15,10 +16,14 @@ BADGES: Mapping[str, str] = {
     "not_shown": "Not shown that the messages tell more of a batch than its classes do",
     "not_resolvable": "Not resolvable: no attack could have been shown to tell more than the classes do",
 }
+DEPARTING: Mapping[bool, str] = {
+    False: "A party that departs from the protocol, such as by a loss of its own (`active = true`).",
+    True: "A party that departs from the protocol otherwise than by a loss about the property, or that follows it.",
+}
+"""What is left open about parties that depart from the protocol, by whether one of them was tested."""
 NOT_TESTED = (
     "Properties that the audit does not name: messages may tell those too.",
     'Which records are in a batch (`question = "records"`), and whether single records took part.',
-    "A party that departs from the protocol, such as by a loss of its own.",
     "Adversaries with more or better records of their own than those above.",
     "The property of all records of the victim, by all steps together: single batches alone were judged.",
     "Time, size and order of messages: numbers alone were read.",
@@ -32,7 +37,8 @@ def not_tested(summary: Mapping[str, Any]) -> tuple[str, ...]:
     Args:
         summary: `run.json` of the threat.
     """
-    return (*NOT_TESTED, *others_not_tested(summary))
+    active = bool(summary["threat"].get("active"))
+    return (DEPARTING[active], *NOT_TESTED, *others_not_tested(summary))
 
 
 def others_not_tested(summary: Mapping[str, Any]) -> tuple[str, ...]:
@@ -46,13 +52,16 @@ def others_not_tested(summary: Mapping[str, Any]) -> tuple[str, ...]:
     return (f"The other way round: {threat['adversary']} as the victim.", *(f"{one}." for one in others))
 
 
-def who(adversary: str) -> str:
+def who(threat: Mapping[str, Any]) -> str:
     """The adversary as it stands within a sentence.
 
     Args:
-        adversary: name of a party, or "coordinator".
+        threat: of a run or a result, with `adversary`, the name of a party or "coordinator".
     """
-    return "the coordinator" if adversary == "coordinator" else f"the party “{adversary}”"
+    adversary = threat["adversary"]
+    if adversary == "coordinator":
+        return "the coordinator"
+    return f"the party “{adversary}”{', which departs from the protocol,' if threat.get('active') else ''}"
 
 
 def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
@@ -66,11 +75,13 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     if status == "withdrawn":
         return withdrawn(told)
     nouns = words.plural(told["noun"])
-    name = who(told["adversary"])
+    name = who(told)
     what = (
         f"how many {nouns} with {told['property']} “{told['value']}” are in a batch of “{told['victim']}”, from the "
         "messages of the joint training and from records of its own"
     )
+    if told.get("active"):
+        what += f", while it adds a loss about {told['property']} to its own"
     if status == "shown":
         lines = [f"{words.capital(name)} can tell {what}, better than from the classes in the batch."]
     elif status == "not_resolvable":
@@ -104,7 +115,7 @@ def withdrawn(told: Mapping[str, Any]) -> list[str]:
 
 def _without(told: Mapping[str, Any]) -> str:
     """The model that the joint one is compared with."""
-    if told["method"] == "fedsgd":
+    if told["method"] not in SHOWING:
         return "the one that its own records give"
     return f"the one that “{told['parties'][0]}” trains without looking at the records of “{told['receiver']}”"
 

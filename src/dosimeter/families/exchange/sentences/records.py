@@ -44,7 +44,7 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     """
     if status == "withdrawn":
         return withdrawn(told)
-    low = who(told["adversary"])
+    low = who(told)
     party = words.capital(low)
     nouns = words.plural(told["noun"])
     what = f"which {nouns} of “{told['victim']}” are in a batch, from the messages of the joint training"

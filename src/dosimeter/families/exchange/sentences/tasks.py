@@ -41,7 +41,7 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     """
     if status == "withdrawn":
         return withdrawn(told)
-    low, head = who(told["adversary"]), told["details"]["headline"]
+    low, head = who(told), told["details"]["headline"]
     party = words.capital(low)
     what = (
         f"on {words.plural(told['noun'])} of which values of “{told['property']}” the party “{told['victim']}” "

@@ -213,7 +213,7 @@ def who(result: Mapping[str, Any]) -> str:
         return "Not known: only scores were given"
     texts = "vocabulary" in result["data"]
     seen = "; ".join(words.access(result["adversary"]["access"] or "", texts=texts)) or "nothing"
-    return f"Sees {seen}; has {words.tried(result['door'], result['adversary']['shadows'])}"
+    return f"Somebody who sees {seen}, with {words.tried(result['door'], result['adversary']['shadows'])}"
 
 
 def _moved_copies(result: Mapping[str, Any]) -> str:

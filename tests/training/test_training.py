@@ -11,7 +11,7 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.architectures import convnet, mlp
 from dosimeter.training.heads import VARIANCE_FLOOR, train_heads
-from dosimeter.training.loop import SHIFT, augment, seed_torch, train
+from dosimeter.training.loop import SHIFT, augment, layout_for, seed_torch, train
 from dosimeter.training.recipe import Hyperparameters
 
 CPU = torch.device("cpu")
@@ -262,3 +262,14 @@ def test_channels_move_together():
     both = torch.cat([picture(), picture() + 100], dim=1)
     moved = augment(both, ("flip", "shift"), torch.tensor([[0.1, 0.2, 0.9], [0.7, 0.8, 0.3]]))
     assert torch.equal(moved[:, 0] + 100, moved[:, 1])
+
+
+@pytest.mark.parametrize(("channels", "stride", "last"), [(4, 2, False), (4, 1, True), (16, 2, True)])
+def test_a_layer_that_writes_past_its_memory_is_not_trained_with_channels_last(channels, stride, last):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, channels, 3), nn.Conv2d(channels, 5, 1, stride=stride), nn.Flatten())
+    assert (layout_for(model, images=True) == torch.channels_last) == last
+    assert layout_for(model, images=False) == torch.contiguous_format
+    x, y = torch.rand(8, 3, 8, 8), torch.arange(8) % 5
+    train(model, x, y, Hyperparameters(epochs=1, lr=0.01, batch_size=8), seed=0, device=torch.device("cpu"))
+    assert model[0].weight.is_contiguous() != last

@@ -16,7 +16,7 @@ from dosimeter.jobs.keyed import KeyedJob
 from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float
 from dosimeter.training.chain import Link, build_chain, parts_of, place_of, users_code
-from dosimeter.training.loop import move
+from dosimeter.training.loop import layout_for, move
 
 RECORDS_PER_CHUNK = 128
 """Number of records whose frozen features are one job."""
@@ -87,7 +87,7 @@ class FeatureJob(KeyedJob):
 
 def forward(model: nn.Module, inputs: Tensor, device: torch.device) -> Tensor:
     """A model's outputs in evaluation mode, in float32, by batches, on the CPU."""
-    layout = torch.channels_last if inputs.ndim == 4 else torch.contiguous_format
+    layout = layout_for(model, images=inputs.ndim == 4)
     model = move(model, device, images=inputs.ndim == 4).eval()
     with torch.inference_mode():
         outputs = [

@@ -25,6 +25,8 @@ from dosimeter.training.recipe import Augmentation, ChangesLoss, HidesFeatures, 
 
 SHIFT = 4
 """Largest shift of the training augmentation, pixels; borders are replicated."""
+REGISTER = 16
+"""Numbers that the widest register of a processor holds."""
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Constants of Adam: decay of the mean gradient, decay of the mean squared gradient, and epsilon in the denominator."""
 
@@ -110,15 +112,29 @@ def augment_batch(batch: Tensor, kinds: tuple[Augmentation, ...], rng: torch.Gen
     return batch
 
 
-def _batch_of(inputs: Tensor, hp: Hyperparameters, rng: torch.Generator) -> Tensor:
-    """The inputs of one update: as models take them, augmented, images with channels last."""
+def _batch_of(inputs: Tensor, hp: Hyperparameters, rng: torch.Generator, layout: torch.memory_format) -> Tensor:
+    """The inputs of one update: as models take them, augmented, in the layout of the model."""
     batch = augment_batch(as_float(inputs), hp.augment, rng) if hp.augment else as_float(inputs)
-    return batch.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else batch
+    return batch.contiguous(memory_format=layout)
+
+
+def layout_for(model: nn.Module, *, images: bool) -> torch.memory_format:
+    """The order in memory in which a model is trained: channels last, which is faster, if it takes images.
+
+    Not where a convolution of one pixel with a stride takes fewer channels than a processor's register holds: with
+    channels last, the gradient of its weights is written past its memory, which crashes or changes other numbers
+    (https://github.com/uxlfoundation/oneDNN/issues/6035, in PyTorch 2.13).
+    """
+    convolutions = (one for one in model.modules() if isinstance(one, nn.Conv2d))
+    unsafe = any(
+        set(one.kernel_size) == {1} and max(one.stride) > 1 and one.in_channels < REGISTER for one in convolutions
+    )
+    return torch.channels_last if images and not unsafe else torch.contiguous_format
 
 
 def move(model: nn.Module, device: torch.device, *, images: bool) -> nn.Module:
-    """Puts a model on a device, channels last if it takes images."""
-    layout = torch.channels_last if images else torch.contiguous_format
+    """Puts a model on a device, in the layout of `layout_for`."""
+    layout = layout_for(model, images=images)
     return model.to(device=device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
 
@@ -207,6 +223,7 @@ def train(
             private where a defense makes it so.
     """
     move(model, device, images=inputs.ndim == 4).train()
+    layout = layout_for(model, images=inputs.ndim == 4)
     inputs, labels = inputs.to(device), labels.to(device)
     n, batches = len(inputs), -(-len(inputs) // hp.batch_size)
     hp = settle(hp, n)
@@ -228,7 +245,7 @@ def train(
             else:
                 drawn = private.batches(batches)
             for step, rows in enumerate(drawn):
-                batch = _batch_of(inputs[rows], hp, augment_rng)
+                batch = _batch_of(inputs[rows], hp, augment_rng, layout)
                 if private is None:
                     with autocast:
                         loss = batch_loss(model(batch).float(), labels[rows], hp, epoch)

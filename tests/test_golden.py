@@ -21,10 +21,12 @@ from dosimeter.pipeline import verbs
 GOLDEN = Path(__file__).parent / "golden" / "linear.json"
 TOLERANCE = 0.02
 """Processors round differently, so that a score may cross a threshold; 0.02 is four of 180 records."""
+OF_ENDS = 0.04
+"""The same for ends of intervals: trees take other splits after a rounding, and few targets make ends move far."""
 
 
 def differences(found: Any, stored: Any, path: str = "") -> list[str]:
-    """Where two results differ: structure and words exactly, numbers within the tolerance, those in messages not."""
+    """Where two results differ: structure and words exactly, numbers within tolerances, those in messages not."""
     if isinstance(stored, dict) and isinstance(found, dict):
         if found.keys() != stored.keys():
             return [f"{path}: keys {sorted(found.keys() ^ stored.keys())}"]
@@ -35,7 +37,8 @@ def differences(found: Any, stored: Any, path: str = "") -> list[str]:
         pairs = enumerate(zip(found, stored, strict=True))
         return [line for i, (one, other) in pairs for line in differences(one, other, f"{path}[{i}]")]
     if isinstance(stored, float) and isinstance(found, float):
-        return [] if found == pytest.approx(stored, abs=TOLERANCE) else [f"{path}: {found} instead of {stored}"]
+        allowed = OF_ENDS if path.endswith((".low", ".high")) else TOLERANCE
+        return [] if found == pytest.approx(stored, abs=allowed) else [f"{path}: {found} instead of {stored}"]
     if path.endswith((".message", ".answer")):
         found, stored = (re.sub(r"[-+]?\d[\d.]*", "#", text) for text in (found, stored))
     return [] if found == stored else [f"{path}: {found!r} instead of {stored!r}"]

@@ -46,7 +46,7 @@ def test_the_size_of_batches_changes_nothing(model, monkeypatch):
     whole = token_statistics(model, tokens, CPU)
     monkeypatch.setattr(statistics, "MOST_LOGITS", 1)
     alone = token_statistics(model, tokens, CPU)
-    torch.testing.assert_close(whole.log_probs, alone.log_probs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(whole.log_probs, alone.log_probs, atol=1e-4, rtol=1e-4)  # sums in another order
     assert torch.equal(whole.hits, alone.hits)
 
 

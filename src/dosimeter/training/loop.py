@@ -9,6 +9,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -118,6 +119,11 @@ def _batch_of(inputs: Tensor, hp: Hyperparameters, rng: torch.Generator, layout:
     return batch.contiguous(memory_format=layout)
 
 
+def _order(n: int, hp: Hyperparameters, rng: np.random.Generator, device: torch.device) -> Iterator[Tensor]:
+    """Rows of the batches of one epoch."""
+    return iter(torch.split(torch.from_numpy(rng.permutation(n)).to(device), hp.batch_size))
+
+
 def layout_for(model: nn.Module, *, images: bool) -> torch.memory_format:
     """The order in memory in which a model is trained: channels last, which is faster, if it takes images.
 
@@ -223,7 +229,7 @@ def train(
             private where a defense makes it so.
     """
     layout = layout_for(model, images=inputs.ndim == 4)
-    model.to(device=device, memory_format=layout).train()  # type: ignore[call-overload]
+    move(model, device, images=inputs.ndim == 4).train()
     inputs, labels = inputs.to(device), labels.to(device)
     n, batches = len(inputs), -(-len(inputs) // hp.batch_size)
     hp = settle(hp, n)
@@ -240,10 +246,7 @@ def train(
     ):
         for epoch in range(hp.epochs):
             total = torch.zeros((), device=device)
-            if private is None:
-                drawn = iter(torch.split(torch.from_numpy(order_rng.permutation(n)).to(device), hp.batch_size))
-            else:
-                drawn = private.batches(batches)
+            drawn = _order(n, hp, order_rng, device) if private is None else private.batches(batches)
             for step, rows in enumerate(drawn):
                 batch = _batch_of(inputs[rows], hp, augment_rng, layout)
                 if private is None:

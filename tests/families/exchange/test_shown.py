@@ -131,7 +131,7 @@ def test_a_control_that_knows_the_coins_withdraws_the_audit(tmp_path):
     assert {gate.id: gate.status for gate in found.gates}["N2"] == "fail"
 
 
-@pytest.mark.parametrize("targets", [1, 3])
+@pytest.mark.parametrize("targets", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_where_messages_tell_what_classes_tell_it_is_rarely_shown(targets, tmp_path):
     """Of 40 runs 2 are shown in the mean at most; more than 6 are so in 1 of 250 such simulations."""
     for how in ({}, {"labels": 0.7, "shared": 1.0}):

@@ -38,7 +38,7 @@ def chain(**finetune):
     raw, fit = faces(), {"lr": 0.05, "batch_size": 16}
     raw["stage"] = [
         {"name": "pretrain", "data": "others", "model": "convnet", "options": {"widths": [8, 16]}, **fit, "epochs": 3},
-        {"name": "finetune", "data": "private", "transfer": "full", **fit, "epochs": 30, **finetune},
+        {"name": "finetune", "data": "private", "transfer": "full", **fit, "epochs": 60, **finetune},
     ]
     raw["attack"] = [
         {"name": "gmi", "id": "taught", "students": 2, "student_steps": 10, "restarts": 1, "steps": 60},

@@ -112,6 +112,7 @@ def test_a_defense_of_the_device_adds_its_own_gradient():
     assert layer.weight.item() == pytest.approx(3.0 - 0.1 * 3.0)
 
 
+@pytest.mark.slow
 def test_a_server_that_scales_its_gradients_undoes_nopeek_and_finds_the_scale_by_itself():
     """S9: a device that keeps its features independent of its records is led all the same, if the server is loud."""
     recipe = Hyperparameters(optimizer="adam", lr=0.01, defenses=(NoPeek("0", 10.0),))

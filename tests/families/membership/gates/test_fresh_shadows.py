@@ -40,7 +40,7 @@ def steps(model, dataset, count=40):
     return model
 
 
-@pytest.mark.parametrize("shadows", [2, 4])
+@pytest.mark.parametrize("shadows", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_fit_that_trains_the_audited_model_in_place_does_not_reach_it(shadows, tmp_path):
     model = target(PARTS["members"])
     before = copy.deepcopy(model.state_dict())

@@ -116,6 +116,7 @@ def test_a_leak_at_the_limit_is_shown_9_times_in_10_in_small(monkeypatch):
     assert 0.04 <= tpr <= 0.09
 
 
+@pytest.mark.slow
 def test_a_leak_at_the_limit_is_shown_beside_a_model_too():
     """60 audits whose classifiers have half of the variance that counts: a rate of 90 % has an error of 3.9 points."""
     rate, tpr = shown_at_the_limit(QUICK["beside a model"], limits=3, audits=20)
@@ -123,6 +124,7 @@ def test_a_leak_at_the_limit_is_shown_beside_a_model_too():
     assert 0.04 <= tpr <= 0.12
 
 
+@pytest.mark.slow
 def test_a_leak_at_the_limit_of_the_closed_form_is_shown_beside_a_model_too(monkeypatch):
     """The same where no worlds are made, as in an audit of more than 60,000 decisions."""
     monkeypatch.setattr("dosimeter.families.membership.measures.detection_limit.MOST_CELLS", 0)

@@ -36,6 +36,7 @@ def audits(cases, sizes, targets, record_sd, count):
     return claimed, smallest, holds
 
 
+@pytest.mark.slow
 def test_pure_noise_about_few_persons_is_not_shown(cases):
     """12 tables of the shape that was shown in 13 of 100: more than 2 claims happen with probability 0.2 % at 5 %."""
     claimed, _, holds = audits(cases, "few outside", 1, 2.0, 12)

@@ -11,8 +11,9 @@ START, END = "<!-- figures: benchmarks/language_page.py -->\n", "<!-- end of fig
 
 
 def ends(found, sign=""):
-    """A mean with its interval."""
-    return f"{found['mean']:{sign}.3f} ({found['low']:{sign}.3f} to {found['high']:{sign}.3f})"
+    """A mean with its interval; that of a rate ends at 0 and 1, which one of a difference, with a sign, need not."""
+    low, high = (found["low"], found["high"]) if sign else (max(found["low"], 0.0), min(found["high"], 1.0))
+    return f"{found['mean']:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
 
 
 def figures(stored):

@@ -12,7 +12,7 @@ from dosimeter.families.split.attacks.reading import predicted, remade
 from dosimeter.families.split.game import Needs, SplitGame
 from dosimeter.foundation.errors import AccessError
 from dosimeter.statistics.evidence import Reconstructions
-from dosimeter.training.learners.halves.hijacking import Steering, hijack
+from dosimeter.training.learners.halves.hijacking import Hijacking, hijack
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,6 @@ class FSHA:
             raise AccessError("needs a training whose gradients it returns, and the game has none: set active = true")
         aux, seed = game.auxiliary, int(rng.integers(2**31))
         labels = torch.from_numpy(np.asarray(aux.labels, np.int64)).to(game.device)
-        settings = Steering(self.warm_up, self.steps, self.lr, self.penalty, tuple(self.scales))
+        settings = Hijacking(self.warm_up, self.steps, self.lr, self.penalty, tuple(self.scales))
         decoder = hijack(game.training, (aux.inputs.float(), labels), settings, seed)
         return remade(game, predicted(decoder, game.training.features()))

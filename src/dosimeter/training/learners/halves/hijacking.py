@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -116,7 +117,7 @@ class Client:
 
 
 @dataclass(frozen=True)
-class Steering:
+class Hijacking:
     """Settings of the server.
 
     Attributes:
@@ -134,7 +135,7 @@ class Steering:
     scales: tuple[float, ...]
 
 
-def hijack(trained: Trained, known: tuple[Tensor, Int[Tensor, " p"]], settings: Steering, seed: int) -> nn.Module:
+def hijack(trained: Trained, known: tuple[Tensor, Int[Tensor, " p"]], settings: Hijacking, seed: int) -> nn.Module:
     """Leads a first half to the features of a pilot by the gradients that are returned, and gives the pilot's decoder.
 
     Pasquini, Ateniese, Bernaschi, "Unleashing the Tiger: Inference Attacks on Split Learning", CCS 2021,
@@ -169,7 +170,7 @@ def hijack(trained: Trained, known: tuple[Tensor, Int[Tensor, " p"]], settings: 
             with torch.no_grad():
                 made = torch.cat([decoder(some) for some in torch.split(double.features(), 256)])
             error = float(((made - inputs) ** 2).mean())
-            errors.append(error if error == error else float("inf"))
+            errors.append(math.inf if math.isnan(error) else error)
         scale = settings.scales[errors.index(min(errors))]
     _steer(trained, aim, settings, scale, seed, settings.steps)
     if not bool(torch.isfinite(trained.features()).all()):
@@ -180,7 +181,7 @@ def hijack(trained: Trained, known: tuple[Tensor, Int[Tensor, " p"]], settings: 
     return decoder
 
 
-def _pilot(trained: Trained, inputs: Tensor, settings: Steering, seed: int) -> tuple[nn.Module, nn.Module]:
+def _pilot(trained: Trained, inputs: Tensor, settings: Hijacking, seed: int) -> tuple[nn.Module, nn.Module]:
     """A first half of the server's own, and a decoder that makes records of its features again; both at rest."""
     pilot = trained.fresh(seed_for(seed, "pilot"))
     with torch.no_grad():
@@ -203,7 +204,7 @@ def _pilot(trained: Trained, inputs: Tensor, settings: Steering, seed: int) -> t
 
 
 def _steer(
-    trained: Trained | Client, aim: Float[Tensor, "p ..."], settings: Steering, scale: float, seed: int, steps: int
+    trained: Trained | Client, aim: Float[Tensor, "p ..."], settings: Hijacking, scale: float, seed: int, steps: int
 ) -> None:
     """Returns gradients that lead what is sent to look like `aim`."""
     shift, size = aim.mean(0), aim.std().clamp_min(1e-6)

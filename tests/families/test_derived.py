@@ -2,7 +2,7 @@
 
 import pytest
 
-from dosimeter.families.derived import Unfit, access_words, answered, by_names, derived
+from dosimeter.families.derived import Listed, Unfit, access_words, answered, by_names, derived
 from dosimeter.families.registry import FAMILIES
 from dosimeter.families.risks import risks
 from dosimeter.families.sights import StageRole
@@ -154,9 +154,60 @@ def test_gradients_that_cross_are_keys_of_the_threats_that_follow(trust, more):
     for key, rule in (("gradients", "hidden-labels"), ("active", "steering")):
         if key in more:  # a weaker threat does not test the row, and one without an attack for it neither
             assert rule in not_met(found, table.model_copy(update={key: False}))
-            told = answered(found, {"split": table}, "net", {}, {"split": set(more) - {key}})
-            (row,) = [one for one in told if one.risk.rule.name == rule and one.risk.adversary == ("server",)]
+            others = [played(goal, (flag,)) for goal in ("input", "attribute") for flag in set(more) - {key}]
+            row = row_of(found, table, [*others, played("input"), played("attribute")], rule)
             assert row.reason == f"threat split has {key} and no attack that makes use of it"
+
+
+def played(seeks, uses=(), refused=""):
+    """An attack of split."""
+    return Listed(f"{seeks} attack", seeks, {key: key in uses for key in ("gradients", "active")}, refused)
+
+
+def row_of(found, table, attacks, rule):
+    """One row of the server, with a threat that is strong enough and these attacks."""
+    told = answered(found, {"split": table}, "net", {}, {"split": attacks})
+    (row,) = [one for one in told if one.risk.rule.name == rule and one.risk.adversary == ("server",)]
+    return row
+
+
+LISTS = {
+    "all that is sought": ([played("input"), played("attribute"), played("input", ["active"])], {}),
+    "inputs alone": (
+        [played("input")],
+        {"attributes": "has no attack on what crosses that seeks private", "steering": "has active and no attack"},
+    ),
+    "a server that steers alone": (
+        [played("input", ["active"])],
+        {
+            "reconstruction": "threat split has no attack on what crosses that seeks the input",
+            "attributes": "has no attack on what crosses",
+        },
+    ),
+    "refused": (
+        [played("input"), played("attribute", refused="needs labels"), played("input", ["active"], "needs a training")],
+        {
+            "attributes": "no attack of threat split that would can run, attribute attack needs labels",
+            "steering": "no attack of threat split that would can run, input attack needs a training",
+        },
+    ),
+    "one of two is refused": (
+        [played("input", refused="is slow"), played("input"), played("attribute"), played("input", ["active"])], {},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_a_row_is_tested_by_an_attack_that_seeks_it_and_can_run(case):
+    attacks, left = LISTS[case]
+    whole = made(Party("server", "malicious", "others"), edges=(Edge("rest", "device", "gradients"),))
+    found = risks(whole, by_names(whole, [StageRole("net", "train")]), {"split": {"features"}})
+    (table,) = [SplitThreat.model_validate(one) for one in of(whole)]
+    for rule in ("reconstruction", "attributes", "steering"):
+        row = row_of(found, table, attacks, rule)
+        assert bool(row.threats) == (rule not in left)
+        assert left.get(rule, "") in row.reason
+        assert bool(row.reason) == (rule in left)
 
 
 def test_who_returns_gradients_and_sees_answers_steers_only_if_they_are_malicious():

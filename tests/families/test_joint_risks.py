@@ -14,7 +14,7 @@ from dosimeter.families.joint_risks import all_risks
 from dosimeter.families.registry import FAMILIES
 from dosimeter.families.sights import WIRE, StageRole
 from dosimeter.pipeline import verbs
-from dosimeter.pipeline.recipe.topology import plan_topology
+from dosimeter.pipeline.recipe.prepare import plan_topology
 from families.exchange.games import BASE, table
 
 AVAILABLE = {"exchange": {"weights"}, "membership": {"weights", "logits"}}

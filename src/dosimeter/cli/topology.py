@@ -16,7 +16,8 @@ from dosimeter.families.sights import WIRE, Sight
 from dosimeter.families.topology import Topology
 from dosimeter.models.cuts.places import ModelCut
 from dosimeter.pipeline.recipe.data import load_audit
-from dosimeter.pipeline.recipe.topology import StageCuts, TopologyPlan, plan_topology
+from dosimeter.pipeline.recipe.prepare import plan_topology
+from dosimeter.pipeline.recipe.topology import StageCuts, TopologyPlan
 from dosimeter.results import words
 
 WIDTH = 80

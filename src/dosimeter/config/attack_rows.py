@@ -9,7 +9,7 @@ from typing import Any
 
 from dosimeter.config.plugin_rows import Kind, build, check, label
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.family import AuditsTexts, Family
+from dosimeter.families.family import AuditsTexts, Family, KeepsYardsticks
 from dosimeter.families.registry import FAMILIES
 from dosimeter.families.threat import ThreatTable
 from dosimeter.foundation.checks import suggest
@@ -40,6 +40,8 @@ def share_attacks(
 ) -> tuple[list[tuple[NamedAttack, ...]], list[str]]:
     """The attacks of each threat: those of the rows that are for it, else its family's defaults; and the problems.
 
+    Yardsticks and controls that checks need stand beside every list.
+
     Args:
         raw: the `[[attack]]` rows.
         base: folder from which the user's modules are found.
@@ -47,6 +49,24 @@ def share_attacks(
         transferred: of each, whether stages follow the one at risk.
         texts: whether the records are texts of a language model.
     """
+    built, problems = _shared(raw, base, threats, transferred, texts=texts)
+    return [_beside(own, base, served) for own, served in zip(built, threats, strict=True)], problems
+
+
+def _beside(own: Sequence[NamedAttack], base: Path, served: Served) -> tuple[NamedAttack, ...]:
+    """The attacks of one threat with the yardsticks that they lack, in whose names no attack of the user's stands."""
+    family, threat, _ = served
+    found, taken = list(own), {row.id for row in own}
+    for settings in family.beside(threat, own) if own and isinstance(family, KeepsYardsticks) else ():
+        row = replace(_attack(settings, base, family), default=True)
+        found.append(replace(row, id=f"{row.id} beside") if row.id in taken else row)
+    return tuple(found)
+
+
+def _shared(
+    raw: Any, base: Path, threats: Sequence[Served], transferred: Sequence[bool], *, texts: bool = False
+) -> tuple[list[tuple[NamedAttack, ...]], list[str]]:
+    """The attacks of each threat without what stands beside every list; arguments as of `share_attacks`."""
     rows = raw if isinstance(raw, tuple) else ()
     problems: list[str] = []
     if len(rows) > MOST:
@@ -163,7 +183,7 @@ def named_attacks(
     problems, found = [], [list[NamedAttack]() for _ in threats]
     for index, one in enumerate(tables):
         if isinstance(one, Mapping):
-            given, wrong = share_attacks((as_tuples(one),), base, threats, plain)
+            given, wrong = _shared((as_tuples(one),), base, threats, plain)
             serves = _named_by(one, threats) if not wrong else []
             problems += [line.replace("attack[0]", f"attack[{index}]", 1) for line in wrong]
             for number in serves:
@@ -181,7 +201,7 @@ def named_attacks(
     problems += [line for own in found for line in _repeated_ids(own) if line not in problems]
     if problems:
         raise ConfigError(*problems)
-    return [tuple(own) for own in found]
+    return [_beside(own, base, served) for own, served in zip(found, threats, strict=True)]
 
 
 def _named_by(row: Mapping[str, Any], threats: Sequence[Served]) -> list[int]:

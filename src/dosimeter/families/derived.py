@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -112,6 +112,31 @@ def _distinct(tables: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """An attack of a threat of which a finding could be made.
+
+    Attributes:
+        id: names it.
+        seeks: what it is after; empty of a family whose attacks do not differ in that.
+        makes_use: of each of `FLAGS` that attacks of its family may need, whether it does.
+        refused: why it cannot run, or empty.
+    """
+
+    id: str
+    seeks: str
+    makes_use: Mapping[str, bool]
+    refused: str = ""
+
+    def fits(self, risk: Risk) -> bool:
+        """Returns whether it tests a row as far as that depends on the attack.
+
+        One that reads or returns gradients says nothing of an adversary without them.
+        """
+        flags = all(used == bool(risk.threat.get(key)) for key, used in self.makes_use.items())
+        return flags and (not self.seeks or self.seeks == (risk.rule.seeks or self.seeks))
+
+
+@dataclass(frozen=True)
 class Answered:
     """A risk, and what an audit does about it.
 
@@ -149,7 +174,7 @@ def answered(
     threats: Mapping[str, ThreatTable],
     last: str,
     unfit: Mapping[str, Unfit],
-    used: Mapping[str, Collection[str]] | None = None,
+    attacks: Mapping[str, Sequence[Listed]] | None = None,
 ) -> tuple[Answered, ...]:
     """Every row of a topology's table, with the threats that test it, or the reason why none does.
 
@@ -158,22 +183,38 @@ def answered(
         threats: of the audit, by id.
         last: name of the last stage, which threats without `at_risk` are about.
         unfit: threats that would test some, by id.
-        used: of each threat the `FLAGS` of which some attack makes use; None where the attacks are not known.
+        attacks: of each threat; None where they are not known.
     """
     rows = []
     for risk in found:
         able = [name for name, one in threats.items() if _tests(one, risk, last)]
-        wanted = {key for key in FLAGS if risk.threat.get(key)}
-        own = tuple(name for name in able if used is None or wanted <= set(used.get(name, ())))
+        fit = {name: [one for one in (attacks or {}).get(name, ()) if one.fits(risk)] for name in able}
+        own = tuple(name for name in able if attacks is None or any(not one.refused for one in fit[name]))
         reason = "" if own else risk.remark
         if able and not own:
-            reason = f"threat {able[0]} has {' and '.join(sorted(wanted))} and no attack that makes use of it"
+            reason = _unplayed(able[0], fit[able[0]], risk)
         elif not own and risk.threat:
             reason = f"no threat of this file does; one with {risk.remark} would"
             odd = next((name for name, one in unfit.items() if _tests(one.threat, risk, last)), None)
             reason = reason if odd is None else f"threat {odd} does not fit the records ({unfit[odd].reason})"
         rows.append(Answered(risk, own, reason))
     return tuple(rows)
+
+
+def _unplayed(threat: str, fit: Sequence[Listed], risk: Risk) -> str:
+    """Why no attack of a threat tests a row that the threat would test.
+
+    Args:
+        threat: its id.
+        fit: its attacks that would, all of which are refused.
+        risk: the row.
+    """
+    if fit:
+        return f"no attack of threat {threat} that would can run, {'; '.join(f'{one.id} {one.refused}' for one in fit)}"
+    wanted = [key for key in sorted(FLAGS) if risk.threat.get(key)]
+    if wanted:
+        return f"threat {threat} has {' and '.join(wanted)} and no attack that makes use of it"
+    return f"threat {threat} has no attack on what crosses that seeks {risk.rule.learns}"
 
 
 def _tests(threat: ThreatTable, risk: Risk, last: str) -> bool:

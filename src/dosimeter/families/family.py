@@ -170,6 +170,20 @@ class Resizable(Protocol):
 
 
 @runtime_checkable
+class KeepsYardsticks(Protocol):
+    """A family with yardsticks and controls that run beside every list, since checks need them."""
+
+    def beside(self, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> list[dict[str, Any]]:
+        """Rows of those that a list of attacks lacks.
+
+        Args:
+            threat: the adversary.
+            attacks: the list, one attack at least.
+        """
+        ...
+
+
+@runtime_checkable
 class AuditsTexts(Protocol):
     """A family that also asks about texts of language models."""
 

@@ -24,6 +24,7 @@ class Rule:
         auxiliary: key of a `[[threat]]` that must name the adversary's own data, or empty.
         last: whether attacks of this release judge the last stage of a chain alone.
         untested: why no attack of this release tests it although its family is there, or empty.
+        seeks: what an attack must be after to test it, of a family whose attacks differ in that; else empty.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Rule:
     auxiliary: str = ""
     last: bool = False
     untested: str = ""
+    seeks: Literal["", "input", "attribute"] = ""
 
 
 OUT = ("logits", "probabilities", "labels")
@@ -44,10 +46,11 @@ RULES = (
     Rule(
         "reconstruction", "split", ("features",), "the input", "queries",
         "He, Zhang, Lee, 2019, https://doi.org/10.1145/3359789.3359824", auxiliary="auxiliary", last=True,
+        seeks="input",
     ),
     Rule(
         "attributes", "split", ("features",), "private attributes", "queries",
-        "Song, Shmatikov, 2020, https://arxiv.org/abs/1905.11742", auxiliary="auxiliary", last=True,
+        "Song, Shmatikov, 2020, https://arxiv.org/abs/1905.11742", auxiliary="auxiliary", last=True, seeks="attribute",
     ),
     Rule(
         "attributes-of-answers", "split", OUT, "private attributes", "queries",
@@ -56,7 +59,7 @@ RULES = (
     ),
     Rule(
         "hidden-labels", "split", ("features", "gradients"), "the labels", "queries",
-        "Liu, Lyu, 2022, https://arxiv.org/abs/2203.05222", auxiliary="auxiliary", last=True,
+        "Liu, Lyu, 2022, https://arxiv.org/abs/2203.05222", auxiliary="auxiliary", last=True, seeks="attribute",
     ),
     Rule("labels", None, ("true labels",), "the labels themselves", "queries", "follows from the topology"),
     Rule(
@@ -68,7 +71,7 @@ RULES = (
     Rule(
         "steering", "split", ("features",), "the input, in training", "queries",
         "Pasquini, Ateniese, Bernaschi, 2021, https://arxiv.org/abs/2012.02670", active=True, auxiliary="auxiliary",
-        last=True,
+        last=True, seeks="input",
     ),
     Rule(
         "updates", "exchange", ("weights",), "properties of training records", "training",

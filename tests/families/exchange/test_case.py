@@ -133,11 +133,11 @@ def test_a_plain_stage_or_a_supplied_model_has_no_messages(tmp_path):
     assert line.startswith("threat.at_risk: exchange is about a stage that parties train together, got 'joint', which")
 
 
-def test_attacks_need_the_yardstick_and_a_channel(tmp_path):
+def test_attacks_need_a_channel_and_get_the_yardstick(tmp_path):
     raw = table()
     raw["attack"] = raw["attack"][:1]
-    (line,) = problems(raw, tmp_path)
-    assert "judges attacks beside what the batch's labels tell, got batch_property gradient: add [[attack]]" in line
+    (row,) = parse(raw, base=BASE).threats
+    assert [one.id for one in row.attacks] == ["batch_property gradient", "label_only", "coin"]
     raw["attack"] = [{"name": "label_only"}]
     (line,) = problems(raw, tmp_path)
     assert "needs an attack that reads messages, got label_only" in line

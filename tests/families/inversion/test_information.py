@@ -143,4 +143,4 @@ def test_it_is_off_unless_asked_for_and_names_the_loss_of_each_attack(tmp_path):
     rows = {row.id: aimed(row.attack) for row in parse({**faces(), "attack": [
         {"name": "gmi", "mode": "ce"}, {"name": "gmi"}, {"name": "miface"}, {"name": "ppa", "aim": "margin"},
     ]}, base=BASE).attacks}  # fmt: skip
-    assert rows == {"gmi ce": "ce", "gmi logit": "logit", "miface": "ce", "ppa": "margin"}
+    assert rows == {"gmi ce": "ce", "gmi logit": "logit", "miface": "ce", "ppa": "margin", "mean_public": "ce"}

@@ -296,7 +296,8 @@ def test_attacks_read_the_recording_and_the_auxiliary_side_alone(tmp_path, monke
         {"name": "mean_input"},
     ]
     done(audit(short), tmp_path, watch)
-    assert set(seen) == {"ridge", "attribute_pool", "raw_input", "mean_input"}
+    beside = {"output_only input", "output_only attribute"}  # neither attack plays on the answers too
+    assert set(seen) == {"ridge", "attribute_pool", "raw_input", "mean_input", *beside}
 
 
 def test_victims_who_differ_only_where_the_first_half_is_blind_get_the_same_reconstructions(tmp_path):

@@ -201,6 +201,19 @@ def test_where_nothing_crosses_the_server_learns_nothing(tmp_path):
     assert not test["above_chance"]
 
 
+def test_a_list_of_it_alone_stands_beside_the_mean_record_and_the_answers(tmp_path):
+    table = raw()
+    table["attack"] = [{"name": "fsha", "steps": 2, "warm_up": 2}]
+    threat = ran(table, tmp_path)
+    assert [one["id"] for one in threat["attacks"]] == ["fsha", "output_only input", "mean_input"]
+    gates = {one["id"]: one for one in threat["gates"]}
+    assert gates["S1"]["status"] == "warn"
+    assert gates["S1"]["message"].startswith("fsha after 0 did worse than the mean record")
+    assert gates["N2"]["status"] == "pass"
+    (test,) = threat["details"]["tests"]
+    assert test["p_floor"] is not None
+
+
 REFUSED = {
     "no grant": ({"active": False}, {}, "threat.active is false"),
     "a fit of the user's": ({}, {"fit": f"{HERE}:fit"}, "the stage has a fit of its own"),

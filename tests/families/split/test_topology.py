@@ -7,9 +7,13 @@ import json
 import pytest
 from audits import BASE
 
+from dosimeter.cli.topology import topology_lines
 from dosimeter.config.audit import parse
 from dosimeter.foundation.errors import AuditError
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe.prepare import plan_topology, prepare
+from dosimeter.pipeline.recipe.wires import about_topology
 from families.split.games import audit
 
 SHORT = [{"name": "ridge"}, {"name": "output_only", "mode": "input", "epochs": 5}, {"name": "mean_input"}]
@@ -94,6 +98,34 @@ def test_the_plan_tells_what_is_left(tmp_path):
     notes = verbs.plan(parse(table(), base=BASE), store=tmp_path).notes
     assert any(one.startswith("topology: 2 of ") and one.endswith("by split-server") for one in notes)
     assert any("not tested" in one for one in notes)
+
+
+STEERING = "no attack of threat split-server that would can run, fsha is not played behind defenses of the cut"
+
+
+def test_a_row_whose_attack_the_case_refuses_is_told_as_not_tested(tmp_path, capsys):
+    """A malicious server cannot be played behind noise, so its row stands beside those that nothing tests."""
+    raw = table(attack=[*SHORT, *ATTRIBUTES, {"name": "fsha", "steps": 2, "warm_up": 2}])
+    raw["topology"] = topology(trust="malicious")
+    raw["topology"]["edges"].append({"from": "rest", "to": "device", "sends": "gradients"})
+
+    def steering(plan):
+        (row,) = [one for one in plan.rows if one.risk.rule.name == "steering" and one.risk.adversary == ("server",)]
+        return row
+
+    assert steering(plan_topology(parse(raw, base=BASE))).threats == ("split-server",)
+    raw["stage"][0]["defenses"] = [{"name": "noise", "scale": 0.5}]
+    audit = parse(raw, base=BASE)
+    shown = plan_topology(audit)
+    assert not steering(shown).threats
+    assert steering(shown).reason.startswith(STEERING)
+    assert STEERING in " ".join("\n".join(topology_lines(shown)).split())
+    found = about_topology(prepare(audit, store=Store(tmp_path)).topology)
+    assert any(STEERING in one for one in found["not_tested"])
+    (row,) = [one for one in found["topology"]["risks"] if one["rule"] == "steering" and one["adversary"] == ["server"]]
+    assert row["threats"] == []
+    assert row["reason"].startswith(STEERING)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_threat_of_the_file_wins_and_what_it_leaves_is_told(tmp_path):

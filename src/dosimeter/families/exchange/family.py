@@ -62,6 +62,12 @@ class Exchange(BuiltInFamily):
 
         return [] if transferred else default_rows(cast(ExchangeThreat, threat).question)
 
+    def beside(self, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> list[dict[str, Any]]:
+        """Implements `KeepsYardsticks`."""
+        from dosimeter.families.exchange.attacks import lacking
+
+        return lacking(attacks, cast(ExchangeThreat, threat).question)
+
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """Implements `Family`."""
         from dosimeter.families.exchange.problems import problems_of

@@ -125,15 +125,9 @@ def _of_attacks(attacks: Sequence[NamedAttack]) -> list[str]:
     if not attacks:
         return []
     names = ", ".join(row.id for row in attacks)
-    problems = []
-    if not any(row.attack.needs.reads == "labels" for row in attacks):
-        problems.append(
-            f".family: exchange judges attacks beside what the batch's labels tell, got {names}: add [[attack]] with "
-            "name = 'label_only'"
-        )
-    if not any(row.attack.needs.channel is not None for row in attacks):
-        problems.append(
-            f".family: exchange needs an attack that reads messages, got {names}: add [[attack]] with name = "
-            "'batch_property'"
-        )
-    return problems
+    if any(row.attack.needs.channel is not None for row in attacks):
+        return []
+    return [
+        f".family: exchange needs an attack that reads messages, got {names}: add [[attack]] with name = "
+        "'batch_property'"
+    ]

@@ -56,6 +56,13 @@ class Inversion(BuiltInFamily):
 
         return [] if transferred else default_rows()
 
+    def beside(self, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> list[dict[str, Any]]:
+        """Implements `KeepsYardsticks`: the mean public record, which must be at chance."""
+        from dosimeter.families.inversion.attacks import MeanPublic
+
+        there = any(type(row.attack) is MeanPublic for row in attacks)
+        return [] if there else [{"name": "mean_public"}]
+
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """Implements `Family`."""
         from dosimeter.families.inversion.problems import problems_of

@@ -55,6 +55,12 @@ class Split(BuiltInFamily):
         rows = default_rows(attributes=bool(own.attributes), answers=seen, gradients=own.gradients, active=own.active)
         return [] if transferred else rows
 
+    def beside(self, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> list[dict[str, Any]]:
+        """Implements `KeepsYardsticks`."""
+        from dosimeter.families.split.case.yardsticks import lacking
+
+        return lacking(cast(SplitThreat, threat), attacks)
+
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """Implements `Family`."""
         from dosimeter.families.split.problems import problems_of

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from dosimeter.config.audit import Audit
+from dosimeter.config.audit import AnyAudit, Audit
 from dosimeter.config.stages.leg_audits import split
 from dosimeter.config.threat_rows import ThreatRow
+from dosimeter.data import Dataset
 from dosimeter.families.derived import Unfit
 from dosimeter.families.family import Case
-from dosimeter.foundation.errors import AuditError
+from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.foundation.user_code import import_from
 from dosimeter.jobs.runners import one_thread
 from dosimeter.jobs.store import Store
@@ -21,9 +23,10 @@ from dosimeter.pipeline.recipe.not_yet import refuse_what_cannot_run
 from dosimeter.pipeline.recipe.parties import joint_of
 from dosimeter.pipeline.recipe.parts import read_parts
 from dosimeter.pipeline.recipe.prepared import PreparedRecipe, case_of, joined
-from dosimeter.pipeline.recipe.topology import read_topology
+from dosimeter.pipeline.recipe.topology import TopologyPlan, check_shapes, read_topology
+from dosimeter.training.chain import Link
 from dosimeter.training.preflight import Together, check_device, check_sources
-from dosimeter.training.system import TrainedSystem
+from dosimeter.training.system import JointStage, TrainedSystem
 
 
 def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecipe:
@@ -48,6 +51,44 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
             together.errors.append(type(error)(*told))
     together.tell()
     return found[0] if len(found) == 1 and found[0].audit.stages == audit.stages else joined(audit, found)
+
+
+def plan_topology(audit: AnyAudit) -> TopologyPlan:
+    """Reads the models of an audit as graphs, and derives from `[topology]` who sees and could learn what.
+
+    Models are built for the records of their stages, with fresh weights.
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    if not isinstance(audit, Audit):
+        raise ConfigError(
+            "plan --topology: needs a model that can be cut, from [[stage]], got [target]: describe the model in a "
+            "stage"
+        )
+    audit = split(audit)[0][1]
+    check_shapes(audit)
+    import_from(audit.base)
+    together = Together()
+    parts = read_parts(audit.parts, audit.topology, seed=audit.seed, base=audit.base, together=together)
+    joint = joint_of(audit, parts, together)
+    data, test = read_data(audit, parts, together, joint)
+    together.tell()
+    links = links_of(audit, data)
+    system = _system(audit, Store(Path()), "cpu", links, (data, test), parts, joint)  # from which nothing is read
+    cases, unfit = _cases(audit, system, Together())  # what is wrong with a threat, `plan` tells
+    return read_topology(audit, links, data, unfit, cases)
+
+
+def _system(
+    audit: Audit, store: Store, device: str, links: tuple[Link, ...],
+    data: tuple[tuple[Dataset | None, ...], Dataset | None], parts: Mapping[str, Dataset], joint: JointStage | None,
+) -> TrainedSystem:  # fmt: skip
+    """The chain of an audit; `data` are those of each stage, and the test records."""
+    samples, sources = tuple(one.sample for one in audit.stages), tuple(one.data for one in audit.stages)
+    return TrainedSystem(
+        store, device, audit.seed, links, *data, audit.at_risk, samples, sources, audit.defenses, parts, joint
+    )
 
 
 def _placed(line: str, leg: Sequence[int]) -> str:
@@ -79,10 +120,7 @@ def _prepare(audit: Audit, *, store: Store, device: str) -> PreparedRecipe:
     unfit: Mapping[str, Unfit] = {}
     system = None
     if known:
-        samples, sources = tuple(one.sample for one in audit.stages), tuple(one.data for one in audit.stages)
-        system = TrainedSystem(
-            store, device, audit.seed, links, data, test, audit.at_risk, samples, sources, audit.defenses, parts, joint
-        )
+        system = _system(audit, store, device, links, (data, test), parts, joint)
         cases, unfit = _cases(audit, system, together)
         audit = replace(audit, threats=tuple(row for row in audit.threats if row.id not in unfit))
     if cases and sound:
@@ -93,7 +131,7 @@ def _prepare(audit: Audit, *, store: Store, device: str) -> PreparedRecipe:
     plan = None
     if audit.topology is not None and sound:
         with together:
-            plan = read_topology(audit, links, data, unfit)
+            plan = read_topology(audit, links, data, unfit, cases)
     together.tell()
     assert system is not None
     return PreparedRecipe(audit, system, cases, plan, unfit)

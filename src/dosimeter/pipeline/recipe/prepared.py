@@ -127,7 +127,7 @@ def _changed(audit: Audit, base: PreparedRecipe) -> PreparedRecipe:
     """One chain of a variant, on the same data as the chain that it changes."""
     system = system_of(audit, base.system)
     cases = {one.id: case_of(audit, system, one) for one in audit.threats}
-    plan = None if base.topology is None else read_topology(audit, system.links, system.data, base.unfit)
+    plan = None if base.topology is None else read_topology(audit, system.links, system.data, base.unfit, cases)
     return PreparedRecipe(audit, system, cases, plan, base.unfit)
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from dosimeter.config.audit import AnyAudit, Audit
+from dosimeter.config.audit import Audit
 from dosimeter.config.stages.joint import role_of
-from dosimeter.config.stages.leg_audits import split
 from dosimeter.config.threat_rows import ThreatRow, exposed
 from dosimeter.data import Dataset
-from dosimeter.families.derived import FLAGS, Answered, Unfit, access_words, answered, by_names
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.derived import FLAGS, Answered, Listed, Unfit, access_words, answered, by_names
+from dosimeter.families.family import Case, LeavesOutDefaults
 from dosimeter.families.joint_risks import all_risks
 from dosimeter.families.registry import FAMILIES
 from dosimeter.families.risks import Risk
@@ -20,15 +21,10 @@ from dosimeter.families.sights import Sight, StageRole, edge_problems, sights
 from dosimeter.families.topology import ModelPart, Topology
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.foundation.user_code import import_from
 from dosimeter.foundation.wording import quote
 from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.graph import INPUT, OUTPUT, Operation, read_graph
 from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
-from dosimeter.pipeline.recipe.chain import links_of
-from dosimeter.pipeline.recipe.data import read_data
-from dosimeter.pipeline.recipe.parties import joint_of
-from dosimeter.pipeline.recipe.parts import read_parts
 from dosimeter.training.chain import Link, build_chain
 from dosimeter.training.preflight import Together, about, check_sources
 
@@ -73,30 +69,7 @@ class TopologyPlan:
     rows: tuple[Answered, ...] = ()
 
 
-def plan_topology(audit: AnyAudit) -> TopologyPlan:
-    """Reads the models of an audit as graphs, and derives from `[topology]` who sees and could learn what.
-
-    Models are built for the records of their stages, with fresh weights.
-
-    Raises:
-        AuditError: every problem found, one line each.
-    """
-    if not isinstance(audit, Audit):
-        raise ConfigError(
-            "plan --topology: needs a model that can be cut, from [[stage]], got [target]: describe the model in a "
-            "stage"
-        )
-    audit = split(audit)[0][1]
-    _check_data(audit)
-    import_from(audit.base)
-    together = Together()
-    parts = read_parts(audit.parts, audit.topology, seed=audit.seed, base=audit.base, together=together)
-    data, _ = read_data(audit, parts, together, joint_of(audit, parts, together))
-    together.tell()
-    return read_topology(audit, links_of(audit, data), data)
-
-
-def _check_data(audit: Audit) -> None:
+def check_shapes(audit: Audit) -> None:
     """Refuses stages without records, whose shape is needed."""
     absent = [stage.name for stage in audit.stages if stage.data is None and not (stage.given or stage.joint)]
     if (audit.stages[-1].data is None and not audit.stages[-1].joint) or absent:
@@ -107,7 +80,11 @@ def _check_data(audit: Audit) -> None:
 
 
 def read_topology(
-    audit: Audit, links: Sequence[Link], data: Sequence[Dataset | None], unfit: Mapping[str, Unfit] | None = None
+    audit: Audit,
+    links: Sequence[Link],
+    data: Sequence[Dataset | None],
+    unfit: Mapping[str, Unfit] | None = None,
+    cases: Mapping[str, Case] | None = None,
 ) -> TopologyPlan:
     """What the topology of an audit means for its models, which are built with fresh weights.
 
@@ -116,11 +93,12 @@ def read_topology(
         links: its chain.
         data: of each stage, None for one without.
         unfit: threats that follow from the topology and do not fit the records, by id.
+        cases: of the threats, by id, which say what attacks cannot run.
 
     Raises:
         AuditError: every problem found, one line each.
     """
-    _check_data(audit)
+    check_shapes(audit)
     parts = audit.topology.parts if audit.topology else ()
     names = [stage.name for stage in audit.stages]
     wanted = [name for name in names if name in {part.stage for part in parts}] or names[-1:]
@@ -145,18 +123,43 @@ def read_topology(
         sights(audit.topology, roles),
         learned,
         tuple(roles),
-        _answered(learned, _threats(audit, roles), names[-1], unfit or {}),
+        _answered(learned, _threats(audit, roles), names[-1], unfit or {}, cases or {}),
     )
 
 
 def _answered(
-    learned: Sequence[Risk], rows: Sequence[ThreatRow], last: str, unfit: Mapping[str, Unfit]
+    learned: Sequence[Risk],
+    rows: Sequence[ThreatRow],
+    last: str,
+    unfit: Mapping[str, Unfit],
+    cases: Mapping[str, Case],
 ) -> tuple[Answered, ...]:
     """Every row of the table, with the threats of the audit that test it."""
-    used = {
-        row.id: {key for key in FLAGS for one in row.attacks if getattr(one.attack.needs, key, False)} for row in rows
-    }
-    return answered(learned, {row.id: row.threat for row in rows}, last, unfit, used)
+    attacks = {row.id: _listed(row, cases.get(row.id)) for row in rows}
+    return answered(learned, {row.id: row.threat for row in rows}, last, unfit, attacks)
+
+
+def _listed(row: ThreatRow, case: Case | None) -> list[Listed]:
+    """Attacks of a threat of which a finding could be made, each with the reason why its case refuses it."""
+    there = case.shown_attacks if isinstance(case, LeavesOutDefaults) else row.attacks
+    refused = {} if case is None else case.refusals()
+    return [
+        Listed(
+            one.id,
+            str(getattr(one.attack.needs, "goal", "")),
+            {key: bool(getattr(one.attack.needs, key)) for key in FLAGS if hasattr(one.attack.needs, key)},
+            refused.get(one.id, ""),
+        )
+        for one in there
+        if _decides(one)
+    ]
+
+
+def _decides(row: NamedAttack) -> bool:
+    """Returns whether a finding may be made of an attack: no control, no yardstick, no naive one."""
+    attack = row.attack
+    aside = attack.control or getattr(attack, "reference", False) or not getattr(attack, "adaptive", True)
+    return not aside and getattr(attack.needs, "reads", "features") in ("features", "messages")
 
 
 def _threats(audit: Audit, roles: Sequence[StageRole]) -> Sequence[ThreatRow]:

@@ -53,7 +53,7 @@ def left(folder, seed, *, told=0.0, cheats=False, targets=1, joint=0.95, head="p
         truth["pictures"] = np.zeros((2, 6, 6, 1), np.uint8)
     save_arrays(truth_file(folder), truth)
     rows = [
-        attack("reads", "gradient"), attack("mean_record", None, reference=True),
+        attack("reads", "gradient"), attack("mean_record", None, reference=True, anchor=True),
         attack("any_record", None, control=True),
     ]  # fmt: skip
     for index in range(len(rows)):

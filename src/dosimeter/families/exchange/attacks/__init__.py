@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.threat import Channel, Question
 from dosimeter.foundation.registry import Registry
 
@@ -38,6 +40,7 @@ __all__ = [
     "TaskInference",
     "UntrainedEncoder",
     "default_rows",
+    "lacking",
 ]
 
 ATTACKS: Registry[type[Any]] = Registry(
@@ -62,6 +65,11 @@ ATTACKS: Registry[type[Any]] = Registry(
 REBUILDING = ("dense_inversion", "dlg", "idlg", "inverting_gradients")
 """Attacks on records that read gradients, or updates."""
 
+BESIDE: dict[Question, tuple[str, ...]] = {
+    "property": ("label_only", "coin"), "records": ("mean_record", "any_record"), "tasks": ("task_coin",),
+}  # fmt: skip
+"""By question what stands beside every list: the yardsticks that decide with it, and the control."""
+
 
 def default_rows(question: Question = "property") -> list[dict[str, Any]]:
     """Rows for an audit file that names no attack: every channel; those that a method has not are refused.
@@ -78,6 +86,19 @@ def default_rows(question: Question = "property") -> list[dict[str, Any]]:
         return [{"name": name} for name in ("task_inference", "untrained_encoder", "task_coin")]
     rows: list[dict[str, Any]] = [{"name": "batch_property", "channel": one} for one in get_args(Channel)]
     return [*rows, {"name": "label_only"}, {"name": "coin"}]
+
+
+def lacking(attacks: Sequence[NamedAttack], question: Question = "property") -> list[dict[str, Any]]:
+    """Rows of what must stand beside every list and does not stand in one.
+
+    Args:
+        attacks: the list.
+        question: of the threat.
+    """
+    there = {type(row.attack) for row in attacks}
+    floor = any(row.attack.needs.reads == "labels" for row in attacks)  # one of the user's will do
+    names = [name for name in BESIDE[question] if ATTACKS[name] not in there]
+    return [{"name": name} for name in names if not (floor and name == "label_only")]
 
 
 if not TYPE_CHECKING:  # the classes themselves, imported when they are asked for

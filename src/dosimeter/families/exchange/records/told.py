@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.exchange.attacks import MeanRecord
 from dosimeter.families.exchange.case.people import Partners
 from dosimeter.families.exchange.threat import ExchangeThreat
 from dosimeter.training.system import TrainedSystem
@@ -54,4 +55,5 @@ def counted(system: TrainedSystem, partners: Partners, *, pictures: bool) -> dic
 def listed(row: NamedAttack, refused: str) -> dict[str, Any]:
     """Entry of `run.json` about an attack, with what it reads and makes."""
     needs = row.attack.needs
-    return {**row.listed(refused), "channel": needs.channel, "makes": needs.makes}
+    anchor = type(row.attack) is MeanRecord
+    return {**row.listed(refused), "channel": needs.channel, "makes": needs.makes, "anchor": anchor}

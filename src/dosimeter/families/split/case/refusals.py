@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.split.attacks import MeanInput
 from dosimeter.families.split.case.people import People
 from dosimeter.families.split.game import Needs
 from dosimeter.families.split.play.job import adaptive
@@ -77,6 +78,7 @@ def listed(row: NamedAttack, refused: str, *, counterpart: bool) -> dict[str, An
         "counterpart": counterpart,
         "adaptive": adaptive(row),
         "active": needs.active,
+        "anchor": type(row.attack) is MeanInput,
     }
 
 

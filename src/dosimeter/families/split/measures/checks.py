@@ -51,7 +51,8 @@ def null_gate(rows: tuple[Null, ...]) -> Gate:
 
 def controls(found: Measured) -> Gate:
     """N2: controls, which see nothing of the victims, must be at chance."""
-    ids = [one for one in found.left.evidence if found.left.attack(one)["control"]]
+    rows = [found.left.attack(one) for one in found.left.evidence]
+    ids = [str(one["id"]) for one in rows if one["control"] and one["goal"] == "input"]
     wrong = []
     for one in ids:
         named = exchange_names({one: found.lineup(one, 0)}, rng=found.rng(f"control {one}"))
@@ -60,10 +61,15 @@ def controls(found: Measured) -> Gate:
     return controls_gate(ids, wrong, "gives away which victim is which")
 
 
-def trained_enough(found: Measured) -> Gate:
-    """S1: a reconstruction that is worse than the mean record says that the attack is under-trained."""
-    anchor = next((one for one in found.left.evidence if found.left.attack(one)["control"]), None)
-    if anchor is None:
+def trained_enough(found: Measured) -> Gate | None:
+    """S1: a reconstruction that is worse than the mean record says that the attack is under-trained.
+
+    None where no attack seeks the input. A control of the user's is no mean record, and errors beside it say nothing.
+    """
+    if not found.telling("input"):
+        return None
+    anchor = next((one for one in found.left.evidence if found.left.attack(one).get("anchor")), None)
+    if anchor is None:  # a run that an earlier release left
         return Gate("S1", "Training of attacks", "warn", 0.0, "No mean record was run, below which attacks are weak.")
     mean = float(found.left.evidence[anchor]["mse"].mean())
     wrong = [

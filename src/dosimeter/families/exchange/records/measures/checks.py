@@ -39,7 +39,7 @@ def controls(found: Rebuilt) -> Gate:
 
 def nearer(found: Rebuilt) -> Gate:
     """E5: whether reconstructions are nearer than the mean record; one that is not was sought in vain, or badly."""
-    anchor = next((one for one in found.running if found.left.attack(one).get("reference")), None)
+    anchor = found.anchor
     if anchor is None:
         return Gate("E5", "Mean record", "warn", None, "No mean record was run, beside which errors could be read.")
     mean = float(found.left.evidence[anchor]["error"].mean())

@@ -71,7 +71,7 @@ def _details(found: Rebuilt, tests: Decisions) -> dict[str, Any]:
     """What only this question has."""
     head, level = tests.headline, tests.choice_level
     picked, recovered = (found.share(of(head.attack), level) for of in (found.picked, found.recovered))
-    anchor = next((one for one in found.running if found.left.attack(one).get("reference")), None)
+    anchor = found.anchor
     return {
         "headline": {
             "attack": head.attack, "channel": found.left.attack(head.attack)["channel"],

@@ -60,6 +60,11 @@ class Rebuilt:
         """Attacks that see nothing and must be at chance."""
         return [one for one in self.running if self.left.attack(one)["control"]]
 
+    @property
+    def anchor(self) -> str | None:
+        """The mean record, and no other yardstick; None of a run that an earlier release left."""
+        return next((one for one in self.running if self.left.attack(one).get("anchor")), None)
+
     def near(self, attack: str) -> float:
         """Error below which what an attack made counts as recovered."""
         pictures = self.left.summary["data"]["pictures"] and self.left.attack(attack)["makes"] == "records"

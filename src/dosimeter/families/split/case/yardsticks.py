@@ -1,0 +1,41 @@
+"""Yardsticks that stand beside every list of attacks, so that no check depends on who remembered to name them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.split.attacks import MeanInput
+from dosimeter.families.split.case.refusals import has_counterpart
+from dosimeter.families.split.game import Goal
+from dosimeter.families.split.threat import SplitThreat
+
+GOALS: tuple[Goal, ...] = ("input", "attribute")
+
+
+def lacking(threat: SplitThreat, attacks: Sequence[NamedAttack]) -> list[dict[str, Any]]:
+    """Rows of the yardsticks that a list of attacks lacks.
+
+    The mean record, without which nobody knows whether a reconstruction failed; and where no attack plays on the
+    answers too, the attack on answers, without which nobody knows whether features tell more than those.
+
+    Args:
+        threat: the adversary.
+        attacks: the list.
+    """
+    found: list[dict[str, Any]] = []
+    for goal in GOALS:
+        mine = [row for row in attacks if row.attack.needs.goal == goal]
+        reading = [row for row in mine if row.attack.needs.reads == "features" and not row.attack.control]
+        floors = [row for row in mine if has_counterpart(row) or _reads_answers(row)]
+        if threat.answers == "seen" and reading and not floors:
+            found.append({"name": "output_only", "mode": goal})
+        if goal == "input" and reading and not any(type(row.attack) is MeanInput for row in mine):
+            found.append({"name": "mean_input"})
+    return found
+
+
+def _reads_answers(row: NamedAttack) -> bool:
+    """Returns whether an attack sets a floor by what it makes of the answers."""
+    return row.attack.needs.reads == "answers" and not row.attack.control

@@ -16,7 +16,7 @@ from dosimeter.pipeline.run_folder import read_run
 from dosimeter.results.findings import Findings
 from dosimeter.results.reading import read_result
 from dosimeter.results.rows import ORACLE, Row, is_utility
-from dosimeter.results.views import View, views
+from dosimeter.results.views import View, doubt_of, views
 from dosimeter.training.defending import DefenseRow
 
 logger = logging.getLogger(__name__)
@@ -100,11 +100,12 @@ def join_variants(
             **({"fpr": verdict["fpr"]} if "fpr" in verdict else {}),
             **({"canaries": canaries} if canaries else {}), **({"guarantee": "; ".join(bounds)} if bounds else {}),
         }  # fmt: skip
-        estimates += [replace(row, variant=name) for row in own["estimates"] if _leads(row, own)]
+        doubt = doubt_of(own["gates"])
+        estimates += [_of_variant(row, name, doubt) for row in own["estimates"] if _leads(row, own)]
         changed = [row for row in changes if row.variant == name]
         estimates += [row for row in changed if not is_utility(row)]
         for row in own["utility"]:
-            utility.append(replace(row, variant=name))
+            utility.append(_of_variant(row, name, doubt))
             utility += [
                 replace(one, n=row.n, n_targets=row.n_targets)  # a change is about the records of its accuracy
                 for one in changed
@@ -149,6 +150,11 @@ def _of_threat(whole: Mapping[str, Any], threat: str, name: str) -> View:
         if view["id"] == threat:
             return view
     raise StoreError(f"{name}: must hold threat {threat}, which the run itself has: run the audit again")
+
+
+def _of_variant(row: Row, name: str, doubt: str) -> Row:
+    """A row of a variant's own audit, with what that audit's checks say against it."""
+    return replace(row, variant=name, doubt="; and ".join(filter(None, [row.doubt, doubt])))
 
 
 def _guarantees(own: View) -> list[str]:

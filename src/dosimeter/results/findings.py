@@ -106,7 +106,7 @@ def null_row(attack: str, p: float, shown: Interval, metric: str, attacks: int) 
 
     Args:
         attack: its id.
-        p: p-value of chance.
+        p: two-sided p-value of chance.
         shown: its metric there.
         metric: name of the metric.
         attacks: number of attacks of the null audit.
@@ -115,19 +115,32 @@ def null_row(attack: str, p: float, shown: Interval, metric: str, attacks: int) 
     return Null(attack, shown.value, shown.low, shown.high, status, metric)
 
 
-def null_decision(rows: Sequence[Null], did: str, where: str) -> Gate:
+def exchanges_for(tests: int) -> int:
+    """Random exchanges of each side, enough that one of so many tests of chance can fail.
+
+    The smallest p-value of a test is three over one more than the exchanges, for three statistics.
+
+    Args:
+        tests: their number, over all attacks and secrets.
+
+    >>> exchanges_for(1), exchanges_for(40)
+    (9999, 24000)
+    """
+    return max(9_999, round(6 * tests / FALSE_ALARM))
+
+
+def null_decision(rows: Sequence[Null], where: str) -> Gate:
     """N1: the decision on the null audit.
 
     Args:
         rows: of all attacks.
-        did: what those did that are not at chance.
-        where: where the others are at chance.
+        where: where attacks must be at chance.
     """
     wrong = [row.attack for row in rows if row.status != "pass"]
     if wrong:
         return Gate(
             "N1", "Null audit", "fail", float(len(wrong)),
-            f"{', '.join(wrong)} {did}: the audit is broken, and its numbers are withdrawn.",
+            f"Not at chance {where}: {', '.join(wrong)}. The audit is broken, and its numbers are withdrawn.",
         )  # fmt: skip
     return Gate("N1", "Null audit", "pass", 0.0, f"All {len(rows)} attacks are at chance {where}.")
 

@@ -116,6 +116,7 @@ class Row:
         reason: why there is no number, or a remark.
         grade_shown: grade of the leak that is shown, of metrics that are graded; None of others.
         grade_not_excluded: grade that is not excluded; None of others.
+        doubt: why the number meets no limit although it is low enough, such as that its attack failed; else empty.
     """
 
     threat: str
@@ -138,6 +139,7 @@ class Row:
     reason: str = ""
     grade_shown: str | None = None
     grade_not_excluded: str | None = None
+    doubt: str = ""
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Row:
@@ -149,6 +151,8 @@ class Row:
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         if self.grade_shown is None:
             del found["grade_shown"], found["grade_not_excluded"]
+        if not self.doubt:
+            del found["doubt"]
         return {**found, "conditions": dict(self.conditions), "n": dict(self.n)}
 
     @property

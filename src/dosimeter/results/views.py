@@ -9,6 +9,8 @@ from dosimeter.results.rows import Row
 
 View = Mapping[str, Any]
 """An entry of `threats` with the run's common keys, its rows as `Row` objects, and the run's gates before its own."""
+MEANING = ("P10", "P16", "I7", "I8")
+"""Checks whose warning says that numbers may be about something else than intended: they meet no limit."""
 COMMON = ("audit_key", "name", "noun", "door", "chain")
 """Keys of the run that every view has."""
 
@@ -59,3 +61,16 @@ def all_gates(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """Gates of the whole run (with an empty id), then those of each threat with its id."""
     whole = [("", gate) for gate in result["gates"]]
     return whole + [(str(entry["id"]), gate) for entry in result["threats"] for gate in entry["gates"]]
+
+
+def doubt_of(gates: Sequence[Mapping[str, Any]]) -> str:
+    """Text: why no number meets a limit while certain checks warn; empty where none does.
+
+    Args:
+        gates: checks of one audit.
+
+    >>> doubt_of([{"id": "I7", "status": "warn"}, {"id": "P2", "status": "warn"}])
+    'what the numbers mean is in doubt: see the warnings of I7'
+    """
+    ids = [str(gate["id"]) for gate in gates if gate["id"] in MEANING and gate["status"] == "warn"]
+    return f"what the numbers mean is in doubt: see the warnings of {', '.join(ids)}" if ids else ""

@@ -172,6 +172,24 @@ def exchange_names(
     return NameTest(p_hits, p_places, _needed(drawn[0], draws, level) / n, level)
 
 
+def names_at_chance(similarity: Float[Array, "t n n"], *, rng: np.random.Generator, draws: int = DRAWS) -> float:
+    """p-value of one attack being so far from chance, on either side, if names mean nothing.
+
+    Who names the right identity too seldom knows it as well. Three statistics are tried, with Bonferroni's correction:
+    how many are recognised, and the mean place above and below chance.
+
+    Args:
+        similarity: as in `recognised`, with as many columns as rows.
+        rng: generator of the exchanges.
+        draws: number of exchanges for each side.
+
+    Raises:
+        ValueError: NaN, or another shape.
+    """
+    above, below = (exchange_names({"": sign * similarity}, rng=rng, draws=draws) for sign in (1.0, -1.0))
+    return min(1.0, 3 * min(above.p_recognised, above.p_placed, below.p_placed))
+
+
 def _if_named(similarity: Array) -> tuple[Array, Array]:
     """Mean over targets of whether row i would be recognised, and of its place, if it were named j; both `[n n]`."""
     ordered, n = np.sort(similarity, axis=-1), similarity.shape[-1]

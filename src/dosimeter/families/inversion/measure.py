@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dosimeter.families.directions import says_alike
 from dosimeter.families.family import CaseFolder
 from dosimeter.families.inversion.measures.accepted import acceptance, accepted_rows, accepted_share
 from dosimeter.families.inversion.measures.checks import (
@@ -96,14 +97,22 @@ def _marked(found: Measured, rows: Sequence[Row]) -> tuple[Row, ...]:
     """Rows with a remark where a judge on whom they rest names too few real records right.
 
     A lineup that does not recognise real records recognises nothing else either, so that its rows have no numbers: a
-    low rate would be the judge's, and would meet any limit.
+    low rate would be the judge's, and would meet any limit. Other remarks keep a number from meeting one.
     """
     weak = marks(found)
     none: dict[str, Any] = {"status": "not_resolvable", "value": None, "low": None, "high": None}
     told = {metric: "; ".join(weak[one] for one in judges if one in weak) for metric, judges in RESTS_ON.items()}
+    alike = {one for one in found.attackers if says_alike(found.left.lineup(one))}
+
+    def doubt(row: Row) -> str:
+        """Why a number meets no limit; empty where nothing says so."""
+        return "the attack made the same of everyone (P8)" if row.attack in alike else told.get(row.metric, "")
+
     blind = {metric for metric, judges in RESTS_ON.items() if "lineup" in judges} if blind_judge(found) else set()
     return tuple(
-        replace(row, reason=told.get(row.metric, ""), **(none if row.metric in blind else {})) if row.ok else row
+        replace(row, reason=told.get(row.metric, ""), **(none if row.metric in blind else {"doubt": doubt(row)}))
+        if row.ok
+        else row
         for row in rows
     )
 

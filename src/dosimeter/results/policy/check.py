@@ -19,10 +19,7 @@ from dosimeter.results.policy.decisions import Outcome, Status, decide
 from dosimeter.results.policy.limits import Gates, Limit, Policy
 from dosimeter.results.policy.ratchet import ratchet
 from dosimeter.results.rows import EXPOSURE, HEADLINE, ORACLE, Row, clean, exact
-from dosimeter.results.views import View, all_gates, views
-
-MEANING = ("P10", "P16", "I7", "I8")
-"""Checks whose warning says that numbers may be about something else than intended: they meet no limit."""
+from dosimeter.results.views import View, all_gates, doubt_of, views
 
 
 @dataclass(frozen=True)
@@ -147,30 +144,32 @@ def check(
     if accepted is not None:
         outcomes += ratchet(result, accepted, _chosen(policy, families), families)
         notes = tuple(differences(accepted, result))
-    outcomes = [_doubted(_withdrawn(one, gates, len(of.views) > 1), of) for one in outcomes]
+    outcomes = [_doubted(_withdrawn(one, gates, of), of) for one in outcomes]
     return Check(tuple(outcomes), gates, notes)
 
 
-def _withdrawn(outcome: Outcome, gates: Sequence[FailedGate], several: bool) -> Outcome:
-    """The outcome, withdrawn if a check of the whole run or of its threat failed."""
-    own = [gate for gate in gates if not several or gate.threat in ("", outcome.row.threat)]
-    if outcome.status in ("not_applicable", "refused") or not any(gate.status == "fail" for gate in own):
+def _withdrawn(outcome: Outcome, gates: Sequence[FailedGate], of: _Checked) -> Outcome:
+    """The outcome, withdrawn if a check of the whole run, of its threat or of its variant failed."""
+    if outcome.status in ("not_applicable", "refused"):
         return outcome
-    reason = "withdrawn, since a check of the audit itself failed: " + ", ".join(gate.id for gate in own)
-    return replace(outcome, status="withdrawn", message=reason)
+    own = [gate for gate in gates if len(of.views) == 1 or gate.threat in ("", outcome.row.threat)]
+    if any(gate.status == "fail" for gate in own):
+        reason = "withdrawn, since a check of the audit itself failed: " + ", ".join(gate.id for gate in own)
+        return replace(outcome, status="withdrawn", message=reason)
+    variants = (one for view in of.views if view["id"] == outcome.row.threat for one in view["variants"])
+    if any(one["id"] == outcome.row.variant and one.get("verdict") == "withdrawn" for one in variants):
+        reason = "withdrawn, since a check of the variant's own audit failed: see the result in its folder"
+        return replace(outcome, status="withdrawn", message=reason)
+    return outcome
 
 
 def _doubted(outcome: Outcome, of: _Checked) -> Outcome:
     """The outcome, undecided if its limit is met by doubtful numbers; an exceeded limit stays exceeded."""
-    gates = [
-        gate["id"]
-        for threat, gate in all_gates(of.result)
-        if threat in ("", outcome.row.threat) and gate["id"] in MEANING and gate["status"] == "warn"
-    ]
-    if outcome.status != "met" or not gates:
+    own = [gate for threat, gate in all_gates(of.result) if threat in ("", outcome.row.threat)]
+    doubts = [one for one in (clean(outcome.row.doubt), doubt_of(own)) if one]
+    if outcome.status != "met" or not doubts:
         return outcome
-    told = f"{outcome.message}, but what the numbers mean is in doubt: see the warnings of {', '.join(gates)}"
-    return replace(outcome, status="undecided", message=told)
+    return replace(outcome, status="undecided", message=f"{outcome.message}, but {'; and '.join(doubts)}")
 
 
 def _failed(result: Mapping[str, Any], accepted: Gates) -> tuple[FailedGate, ...]:

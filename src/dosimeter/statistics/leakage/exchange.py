@@ -65,6 +65,34 @@ def exchange_attributes(
     return (1 + above) / (draws + 1)
 
 
+def attributes_at_chance(
+    guesses: Float[Array, "t n v"],
+    truth: Int[Array, " n"],
+    record: Int[Array, " n"],
+    *,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+    within: Int[Array, " n"] | None = None,
+) -> float:
+    """p-value of an AUC so far from one half, on either side, if guesses tell nothing of the attribute.
+
+    Args:
+        guesses: as in `exchange_attributes`.
+        truth: as there.
+        record: as there.
+        rng: generator of the exchanges.
+        draws: number of exchanges for each side.
+        within: as there.
+
+    Raises:
+        ValueError: as there.
+    """
+    sides = (
+        exchange_attributes(sign * guesses, truth, record, rng=rng, draws=draws, within=within) for sign in (1.0, -1.0)
+    )
+    return min(1.0, 2 * min(sides))
+
+
 def exchange_attacks(
     first: Float[Array, "t n v"],
     second: Float[Array, "t n v"],

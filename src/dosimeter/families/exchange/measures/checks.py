@@ -11,10 +11,10 @@ from dosimeter.families.exchange.measures.measured import LEVEL, Measured
 from dosimeter.families.exchange.measures.shown import Decision, pooled
 from dosimeter.families.exchange.sentences.first_page import GAIN
 from dosimeter.foundation.gate import Gate
-from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, null_decision, null_row
+from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, exchanges_for, null_decision, null_row
 from dosimeter.statistics.intervals.crossed import Interval
 from dosimeter.statistics.leakage.attributes import auc_of
-from dosimeter.statistics.leakage.exchange import exchange_attributes
+from dosimeter.statistics.leakage.exchange import attributes_at_chance
 from dosimeter.statistics.paired import accuracy_difference
 
 
@@ -24,7 +24,10 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
     for attack in attacks:
         own = found.left.evidence[attack]["null_guesses"]
         rng = found.rng(f"null {attack}")
-        p = exchange_attributes(pooled(own), coins.ravel(), np.arange(coins.size), rng=rng, within=found.within)
+        p = attributes_at_chance(
+            pooled(own), coins.ravel(), np.arange(coins.size), rng=rng, within=found.within,
+            draws=exchanges_for(len(attacks)),
+        )  # fmt: skip
         shown = auc_of(own, coins, found.steps, level=1 - FALSE_ALARM / len(attacks))
         rows.append(null_row(attack, p, shown, "property_auc", len(attacks)))
     return tuple(rows)
@@ -32,7 +35,7 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
 
 def null_gate(rows: tuple[Null, ...]) -> Gate:
     """N1: the decision on the null audit."""
-    return null_decision(rows, "told coins that chose nothing", "where no coin chose a batch")
+    return null_decision(rows, "where no coin chose a batch")
 
 
 def controls(found: Measured) -> Gate:
@@ -43,8 +46,9 @@ def controls(found: Measured) -> Gate:
         for mixture in range(len(found.mixtures)):
             coins, rng = found.coins(mixture).ravel(), found.rng(f"control {one} {mixture}")
             own, rows = pooled(found.guesses(one, mixture)), np.arange(coins.size)
-            p = exchange_attributes(own, coins, rows, rng=rng, within=found.within)
-            if p <= FALSE_ALARM / (len(ids) * len(found.mixtures)):
+            tests = len(ids) * len(found.mixtures)
+            p = attributes_at_chance(own, coins, rows, rng=rng, within=found.within, draws=exchanges_for(tests))
+            if p <= FALSE_ALARM / tests:
                 wrong.append(f"{one} ({found.mixtures[mixture]})")
     return controls_gate(ids, wrong, "gives the coins away")
 

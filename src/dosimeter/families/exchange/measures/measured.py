@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from dosimeter.families.directions import says_alike
 from dosimeter.families.exchange.metrics import METRICS
 from dosimeter.families.exchange.stored import Left
 from dosimeter.families.exchange.threat import NAME
@@ -124,22 +125,34 @@ class Measured:
     def _of_attack(self, attack: str, mixture: int) -> Iterator[Row]:
         """The numbers of one attack on one mixture."""
         at, floor = self.at(attack, mixture), self.floor(mixture)
-        yield self.row(attack, "property_auc", self.auc(attack, mixture), at)
+        row = partial(self.row, doubt=self.doubt(attack, mixture))
+        yield row(attack, "property_auc", self.auc(attack, mixture), at)
         if attack in self.telling() and floor is not None:
             pair = self.guesses(attack, mixture), self.guesses(floor, mixture)
             gain = auc_gain(*pair, self.coins(mixture), self.steps, level=LEVEL)
-            yield self.row(attack, "beyond_labels", gain, at)
+            yield row(attack, "beyond_labels", gain, at)
         dose = self.dose(attack, mixture)
         if dose.value is not None and dose.low is not None and dose.high is not None:
-            yield self.row(attack, DOSE, Interval(max(0.0, dose.value), dose.low, dose.high, dose.method), at)
+            yield row(attack, DOSE, Interval(max(0.0, dose.value), dose.low, dose.high, dose.method), at)
+
+    def doubt(self, attack: str, mixture: int) -> str:
+        """Why a number of an attack meets no limit: the attack failed. Empty where nothing says so."""
+        alike = attack in self.telling() and says_alike(self.guesses(attack, mixture))
+        return "the attack said the same of everyone (P8)" if alike else ""
 
     def row(
-        self, attack: str, metric: str, found: Interval, conditions: Mapping[str, Condition], variant: str = "none"
+        self,
+        attack: str,
+        metric: str,
+        found: Interval,
+        conditions: Mapping[str, Condition],
+        variant: str = "none",
+        doubt: str = "",
     ) -> Row:
         """One number of one attack."""
         return Row(
             threat=NAME, family=NAME, stage=str(self.left.summary["threat"]["at_risk"]), variant=variant,
             attack=attack, metric=metric, unit=METRICS[metric].unit, conditions=conditions, value=found.value,
             low=found.low, high=found.high, level=LEVEL, method=found.method, n={"batches": self.batches},
-            n_targets=int(self.left.summary["threat"]["targets"]),
+            n_targets=int(self.left.summary["threat"]["targets"]), doubt=doubt,
         )  # fmt: skip

@@ -111,11 +111,12 @@ def _dose(found: Measured, tests: Decisions) -> FoundDose | None:
 def _rows(found: Measured) -> Iterator[Row]:
     """All numbers of all attacks."""
     for attack in found.left.evidence:
-        yield _row(found, attack, "task_auc", found.auc(attack, 0))
+        doubt = found.doubt(attack, 0)
+        yield replace(_row(found, attack, "task_auc", found.auc(attack, 0)), doubt=doubt)
         dose = found.dose(attack, 0)
         if dose.value is not None and dose.low is not None and dose.high is not None:
             ends = Interval(max(0.0, dose.value), dose.low, dose.high, dose.method)
-            yield _row(found, attack, "task_dose", ends)
+            yield replace(_row(found, attack, "task_dose", ends), doubt=doubt)
 
 
 def _row(found: Measured, attack: str, metric: str, one: Interval, variant: str = "none") -> Row:

@@ -10,8 +10,8 @@ from dosimeter.families.directions import Said, directions, level_of, says_alike
 from dosimeter.families.inversion.measures.identified import Measured
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
-from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, null_decision
-from dosimeter.statistics.identification import exchange_names, place_of, placed, rate_of, recognised
+from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, exchanges_for, null_decision
+from dosimeter.statistics.identification import names_at_chance, place_of, placed, rate_of, recognised
 from dosimeter.statistics.intervals.crossed import clopper_pearson
 
 GOOD_JUDGE = 0.9
@@ -82,11 +82,7 @@ def null_gate(rows: Sequence[Null]) -> Gate:
             "There was none, since nothing could train the model anew: give `fit`. An attack that reads the audit and "
             "not the model would not have been found out.",
         )  # fmt: skip
-    return null_decision(
-        rows,
-        "made identities recognisable from a model that learned them under exchanged names",
-        "on a model that learned the same records under exchanged names",
-    )
+    return null_decision(rows, "on a model that learned the same records under exchanged names")
 
 
 def controls(found: Measured) -> Gate:
@@ -108,11 +104,13 @@ def directed(found: Measured) -> tuple[Gate, ...]:
 
 
 def _p_values(found: Measured, similarity: Mapping[str, Array], purpose: str) -> dict[str, float]:
-    """For each attack by itself the smaller p-value of the two statistics."""
-    tests = {name: exchange_names({name: one}, rng=found.rng(f"{purpose} {name}")) for name, one in similarity.items()}
-    return {name: min(test.p_recognised, test.p_placed) for name, test in tests.items()}
+    """For each attack by itself the two-sided p-value of chance."""
+    draws = exchanges_for(len(similarity))
+    return {
+        name: names_at_chance(one, rng=found.rng(f"{purpose} {name}"), draws=draws) for name, one in similarity.items()
+    }
 
 
 def _status(p_value: float, attacks: int) -> str:
-    """Whether an attack is at chance, with both statistics and the number of attacks allowed for."""
-    return "fail" if p_value <= FALSE_ALARM / (2 * attacks) else "pass"
+    """Whether an attack is at chance, with the number of attacks allowed for."""
+    return "fail" if p_value <= FALSE_ALARM / attacks else "pass"

@@ -8,11 +8,11 @@ from dosimeter.families.directions import Said, directions, level_of, says_alike
 from dosimeter.families.split.measures.measured import Measured
 from dosimeter.families.split.measures.shown import Decision
 from dosimeter.foundation.gate import Gate
-from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, null_decision, null_row
-from dosimeter.statistics.identification import exchange_names, place_of, placed, recognised
+from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, exchanges_for, null_decision, null_row
+from dosimeter.statistics.identification import names_at_chance, place_of, placed, recognised
 from dosimeter.statistics.intervals.crossed import Interval
 from dosimeter.statistics.leakage.attributes import auc_of
-from dosimeter.statistics.leakage.exchange import exchange_attributes
+from dosimeter.statistics.leakage.exchange import attributes_at_chance
 
 
 def null_audit(found: Measured) -> tuple[Null, ...]:
@@ -26,14 +26,15 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
         level = 1 - FALSE_ALARM / len(attacks)
         if found.left.attack(attack)["goal"] == "input":
             own = found.lineup(attack, 0, null=True)
-            named = exchange_names({attack: own}, rng=found.rng(f"null {attack}"))
-            p, shown = 2 * min(named.p_recognised, named.p_placed), place_of(placed(own), level=level)
+            p = names_at_chance(own, rng=found.rng(f"null {attack}"), draws=exchanges_for(len(attacks)))
+            shown = place_of(placed(own), level=level)
             rows.append(null_row(attack, p, shown, "input_place", len(attacks)))
             continue
         worst: tuple[float, Interval] | None = None
         for told in found.attributes:
             own, truth = found.guesses(attack, told, 0, null=True), told.truth
-            p = exchange_attributes(own, truth, found.person, rng=found.rng(f"null {attack} {told.name}"))
+            rng, draws = found.rng(f"null {attack} {told.name}"), exchanges_for(len(attacks) * len(found.attributes))
+            p = attributes_at_chance(own, truth, found.person, rng=rng, draws=draws)
             p = min(1.0, p * len(found.attributes))
             if worst is None or p < worst[0]:
                 worst = p, auc_of(own, truth, found.person, level=level)
@@ -44,9 +45,7 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
 
 def null_gate(rows: tuple[Null, ...]) -> Gate:
     """N1: the decision on the null audit."""
-    return null_decision(
-        rows, "found something where victims and attributes were exchanged", "on exchanged victims and attributes"
-    )
+    return null_decision(rows, "on exchanged victims and attributes")
 
 
 def controls(found: Measured) -> Gate:
@@ -55,8 +54,8 @@ def controls(found: Measured) -> Gate:
     ids = [str(one["id"]) for one in rows if one["control"] and one["goal"] == "input"]
     wrong = []
     for one in ids:
-        named = exchange_names({one: found.lineup(one, 0)}, rng=found.rng(f"control {one}"))
-        if 2 * min(named.p_recognised, named.p_placed) <= FALSE_ALARM / len(ids):
+        p = names_at_chance(found.lineup(one, 0), rng=found.rng(f"control {one}"), draws=exchanges_for(len(ids)))
+        if p <= FALSE_ALARM / len(ids):
             wrong.append(one)
     return controls_gate(ids, wrong, "gives away which victim is which")
 
@@ -68,15 +67,13 @@ def trained_enough(found: Measured) -> Gate | None:
     """
     if not found.telling("input"):
         return None
-    anchor = next((one for one in found.left.evidence if found.left.attack(one).get("anchor")), None)
-    if anchor is None:  # a run that an earlier release left
+    if found.mean_error is None:  # a run that an earlier release left
         return Gate("S1", "Training of attacks", "warn", 0.0, "No mean record was run, below which attacks are weak.")
-    mean = float(found.left.evidence[anchor]["mse"].mean())
     wrong = [
         f"{attack} after {cut}"
         for attack in found.telling("input")
         for source, cut in enumerate(found.cuts)
-        if float(found.left.evidence[attack]["mse"][:, source].mean()) > mean
+        if found.untrained(attack, source)
     ]
     if wrong:
         return Gate(
@@ -125,14 +122,9 @@ def knowing(found: Measured) -> Gate | None:
 
 def tellable(found: Measured) -> Gate | None:
     """S2: whether the inputs themselves tell each attribute; None where none is sought or no yardstick was run."""
-    ceiling = next(iter(found.of("attribute", "inputs")), None)
-    if ceiling is None or not found.attributes:
+    if not found.of("attribute", "inputs") or not found.attributes:
         return None
-    weak = [
-        told.name
-        for told in found.attributes
-        if auc_of(found.guesses(ceiling, told, 0), told.truth, found.person).low <= 0.5
-    ]
+    weak = [told.name for told in found.attributes if found.untold(told)]
     if weak:
         return Gate(
             "S2", "Ceilings", "warn", float(len(weak)),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dosimeter.families.directions import says_alike
 from dosimeter.families.split.metrics import METRICS, TOPS
 from dosimeter.families.split.stored import Left
 from dosimeter.families.split.threat import NAME
@@ -175,8 +176,38 @@ class Measured:
         for attack in self.left.evidence:
             after = self._of_input if self.left.attack(attack)["goal"] == "input" else self._of_attributes
             for source in range(len(self.sources(attack))):
-                found += after(attack, source, self.at(attack, source))
+                rows = after(attack, source, self.at(attack, source))
+                found += [replace(row, doubt=self.doubt(attack, source, row)) if row.ok else row for row in rows]
         return found
+
+    @cached_property
+    def mean_error(self) -> float | None:
+        """Squared error of the mean record, which somebody makes who has seen nothing; None if it was not run."""
+        anchor = next((one for one in self.left.evidence if self.left.attack(one).get("anchor")), None)
+        return None if anchor is None else float(self.left.evidence[anchor]["mse"].mean())
+
+    def untrained(self, attack: str, source: int) -> bool:
+        """Returns whether an attack on the input comes less near to the victims than the mean record does."""
+        error = self.left.evidence[attack]["mse"][:, source].mean()
+        return self.mean_error is not None and float(error) > self.mean_error
+
+    def untold(self, told: Told) -> bool:
+        """Returns whether not even the inputs are shown to tell an attribute."""
+        ceiling = next(iter(self.of("attribute", "inputs")), None)
+        return ceiling is not None and auc_of(self.guesses(ceiling, told, 0), told.truth, self.person).low <= 0.5
+
+    def doubt(self, attack: str, source: int, row: Row) -> str:
+        """Why a number of an attack meets no limit: the attack failed. Empty where nothing says so."""
+        own = self.left.attack(attack)
+        if own["control"] or own["reads"] != "features":
+            return ""
+        told = next((one for one in self.attributes if one.name == row.conditions.get("attribute")), None)
+        said = self.lineup(attack, source) if told is None else self.guesses(attack, told, source)
+        if says_alike(said) and not (source < len(self.cuts) and self.still(source)):
+            return "the attack said the same of everyone (P8)"
+        if told is None:
+            return "the attack did worse than the mean record (S1)" if self.untrained(attack, source) else ""
+        return "not even the inputs are shown to tell the attribute (S2)" if self.untold(told) else ""
 
     def _of_input(self, attack: str, source: int, at: dict[str, Condition]) -> Iterator[Row]:
         """The numbers of one attack on inputs at one cut."""

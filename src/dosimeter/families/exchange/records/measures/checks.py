@@ -5,8 +5,8 @@ from __future__ import annotations
 from dosimeter.families.directions import Said, directions, level_of, says_alike
 from dosimeter.families.exchange.records.measures.rebuilt import Rebuilt
 from dosimeter.foundation.gate import Gate
-from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, null_decision, null_row
-from dosimeter.statistics.identification import exchange_names, place_of, placed
+from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, exchanges_for, null_decision, null_row
+from dosimeter.statistics.identification import names_at_chance, place_of, placed
 
 
 def null_audit(found: Rebuilt) -> tuple[Null, ...]:
@@ -14,16 +14,15 @@ def null_audit(found: Rebuilt) -> tuple[Null, ...]:
     rows, attacks = [], found.running
     for attack in attacks:
         own = found.lineup(attack, null=True)
-        named = exchange_names({attack: own}, rng=found.rng(f"null {attack}"))
+        p = names_at_chance(own, rng=found.rng(f"null {attack}"), draws=exchanges_for(len(attacks)))
         shown = place_of(placed(own), level=1 - FALSE_ALARM / len(attacks))
-        p = 2 * min(named.p_recognised, named.p_placed)
         rows.append(null_row(attack, p, shown, "record_place", len(attacks)))
     return tuple(rows)
 
 
 def null_gate(rows: tuple[Null, ...]) -> Gate:
     """N1: the decision on the null audit."""
-    return null_decision(rows, "picked out records that were in no batch", "on records of no batch")
+    return null_decision(rows, "on records of no batch")
 
 
 def controls(found: Rebuilt) -> Gate:
@@ -31,20 +30,17 @@ def controls(found: Rebuilt) -> Gate:
     ids = found.controls()
     wrong = []
     for one in ids:
-        named = exchange_names({one: found.lineup(one)}, rng=found.rng(f"control {one}"))
-        if 2 * min(named.p_recognised, named.p_placed) <= FALSE_ALARM / len(ids):
+        p = names_at_chance(found.lineup(one), rng=found.rng(f"control {one}"), draws=exchanges_for(len(ids)))
+        if p <= FALSE_ALARM / len(ids):
             wrong.append(one)
     return controls_gate(ids, wrong, "gives away which records are in a batch")
 
 
 def nearer(found: Rebuilt) -> Gate:
     """E5: whether reconstructions are nearer than the mean record; one that is not was sought in vain, or badly."""
-    anchor = found.anchor
-    if anchor is None:
+    if found.mean_error is None:
         return Gate("E5", "Mean record", "warn", None, "No mean record was run, beside which errors could be read.")
-    mean = float(found.left.evidence[anchor]["error"].mean())
-    attacks = [one for one in found.telling() if found.left.attack(one)["makes"] == "records"]
-    wrong = [one for one in attacks if float(found.left.evidence[one]["error"].mean()) > mean]
+    wrong = [one for one in found.telling() if found.failed(one)]
     if wrong:
         return Gate(
             "E5", "Mean record", "warn", float(len(wrong)),

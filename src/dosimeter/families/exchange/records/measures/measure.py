@@ -71,7 +71,6 @@ def _details(found: Rebuilt, tests: Decisions) -> dict[str, Any]:
     """What only this question has."""
     head, level = tests.headline, tests.choice_level
     picked, recovered = (found.share(of(head.attack), level) for of in (found.picked, found.recovered))
-    anchor = found.anchor
     return {
         "headline": {
             "attack": head.attack, "channel": found.left.attack(head.attack)["channel"],
@@ -82,7 +81,7 @@ def _details(found: Rebuilt, tests: Decisions) -> dict[str, Any]:
         },
         "tests": [one.to_json() for one in tests.all],
         "limit": tests.limit,
-        "mean_error": None if anchor is None else float(found.left.evidence[anchor]["error"].mean()),
+        "mean_error": found.mean_error,
         "pictures": _pictures(found),
     }  # fmt: skip
 

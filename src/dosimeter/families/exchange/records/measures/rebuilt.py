@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 
+from dosimeter.families.directions import says_alike
 from dosimeter.families.exchange.metrics import METRICS
 from dosimeter.families.exchange.stored import Left
 from dosimeter.families.exchange.threat import NAME
@@ -108,7 +109,30 @@ class Rebuilt:
 
     def rows(self) -> list[Row]:
         """All numbers of all attacks."""
-        return [row for attack in self.running for row in self._of_attack(attack)]
+        return [
+            replace(row, doubt=self.doubt(attack)) if row.ok else row
+            for attack in self.running
+            for row in self._of_attack(attack)
+        ]
+
+    @cached_property
+    def mean_error(self) -> float | None:
+        """Squared error of the mean record, which somebody makes who has seen nothing; None if it was not run."""
+        return None if self.anchor is None else float(self.left.evidence[self.anchor]["error"].mean())
+
+    def failed(self, attack: str) -> bool:
+        """Returns whether an attack that makes records comes less near to them than the mean record does."""
+        if self.left.attack(attack)["makes"] != "records" or self.mean_error is None:
+            return False
+        return float(self.left.evidence[attack]["error"].mean()) > self.mean_error
+
+    def doubt(self, attack: str) -> str:
+        """Why a number of an attack meets no limit: the attack failed. Empty where nothing says so."""
+        if attack not in self.telling():
+            return ""
+        if says_alike(self.lineup(attack)):
+            return "the attack said the same of every batch (P8)"
+        return "the attack came less near to the records than the mean record (E5)" if self.failed(attack) else ""
 
     def at(self, attack: str) -> dict[str, Condition]:
         """Conditions of an attack's rows."""

@@ -81,7 +81,8 @@ def with_mean(found, error):
     """The same evidence of split with a mean record of such an error."""
     found.left.evidence["mean"] = {name: one[:, :1] for name, one in found.left.evidence["ridge"].items()}
     found.left.evidence["mean"]["mse"] = np.full_like(found.left.evidence["mean"]["mse"], error)
-    found.left.summary["attacks"].append({"id": "mean", "goal": "input", "reads": "answers", "control": True})
+    mean = {"id": "mean", "goal": "input", "reads": "answers", "control": True, "anchor": True}
+    found.left.summary["attacks"].append(mean)
     return found
 
 

@@ -17,7 +17,7 @@ from dosimeter.training.learners.judges import fit_lineup
 from dosimeter.training.learners.principal import fit_prior
 from families.inversion.drawn import verifier
 
-PEOPLE = 20
+PEOPLE = 50
 CHANCE = 1 / PEOPLE
 
 
@@ -58,7 +58,7 @@ def reader():
 
 @pytest.fixture(scope="module")
 def attacked(faces):
-    """By the order of names, what two attacks make of a network that learned them so [20 1 32 32]."""
+    """By the order of names, what two attacks make of a network that learned them so [50 1 32 32]."""
     pictures, labels, groups = (torch.from_numpy(one) if one.dtype.kind in "fi" else one for one in faces)
     own, public = labels < PEOPLE, pictures[np.flatnonzero(groups == "2")]
     prior, classes = fit_prior(public, 24), np.arange(PEOPLE)
@@ -80,15 +80,15 @@ def test_the_verifier_knows_people_of_whom_it_saw_no_picture(faces, reader):
     pictures, labels, _ = faces
     own = labels < PEOPLE
     named = reader.distances(pictures[own], looks()[:PEOPLE]).argmin(1)
-    assert (named == labels[own]).mean() > 0.95
+    assert (named == labels[own]).mean() > 0.93
 
 
 @pytest.mark.parametrize("attack", ["ppa", "prior_best"])
 def test_what_is_made_has_the_traits_of_its_person_and_not_so_if_names_are_exchanged(attacked, reader, attack):
     true, *exchanged = (places(reader, found[attack]) for found in attacked)
     assert true.mean() > 0.85
-    # 80 people whose place is uniform: 5 standard errors of the mean
-    assert abs(np.concatenate(exchanged).mean() - 0.5) < 5 * np.sqrt(1 / 12 / 80)
+    # 200 people whose place is uniform: 5 standard errors of the mean
+    assert abs(np.concatenate(exchanged).mean() - 0.5) < 5 * np.sqrt(1 / 12 / 200)
 
 
 def test_whom_the_lineup_recognises_the_verifier_places_high(faces, attacked, reader):

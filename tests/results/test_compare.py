@@ -42,6 +42,24 @@ def test_a_move_is_shown_only_by_disjoint_intervals(numbers):
     assert {"up": "down", "down": "up", "none": "none"}[move.change] == compare(new, old).moves[0].change
 
 
+def test_a_number_that_is_withdrawn_has_not_moved():
+    """Nor has one that another attack gave, which has the id of the former."""
+    broken = copy.deepcopy(NOT_SHOWN)
+    broken["verdict"]["status"] = "withdrawn"
+    for pair in ((SHOWN, broken), (broken, SHOWN)):
+        found = compare(*pair)
+        assert {move.change for move in found.moves} == {"withdrawn"}
+        assert {move.delta for move in found.moves} == {None}
+        assert any("a number that is withdrawn has not moved" in line for line in found.lines())
+    other = copy.deepcopy(SHOWN)
+    (first,) = [one for one in other["attacks"] if one["id"] == "lira-online"]
+    first["name"] = "LOSS"
+    found = compare(SHOWN, other)
+    assert {move.key.attack for move in found.of("another")} == {"lira-online"}
+    assert any("the attack of that id is another one" in line for line in found.lines())
+    assert "attack lira-online: name: LiRA -> LOSS" in found.lines()[1]
+
+
 def test_what_moved_what_is_new_gone_or_has_another_status():
     found = compare(SHOWN, TINY)
     assert found.of("status")[0].line.startswith(

@@ -12,7 +12,7 @@ from dosimeter.results.lines import Line, lines
 from dosimeter.results.rows import APART, DOSE, ORACLE, Key, alike, clean, figure
 from dosimeter.results.views import all_gates
 
-Change = Literal["up", "down", "none", "new", "gone", "status", "not_compared"]
+Change = Literal["up", "down", "none", "new", "gone", "status", "not_compared", "withdrawn", "another"]
 TEST = (
     "Moved means that the two intervals do not overlap. That is a conservative test: a small move can be real and stay "
     "unseen, and what does not move is not shown to be equal."
@@ -25,7 +25,15 @@ SAID: Mapping[str, str] = {
     "gone": "gone",
     "status": "changed status",
     "not_compared": "not compared",
+    "withdrawn": "not compared",
+    "another": "not compared",
 }
+WITHOUT: Mapping[Change, str] = {
+    "not_compared": APART,
+    "withdrawn": "a check of one of the two audits failed, and a number that is withdrawn has not moved",
+    "another": "the attack of that id is another one",
+}
+"""Why rows of both results are not compared."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Move:
         """New value minus old value, None without both."""
         if self.old is None or self.new is None or not (self.old.row.ok and self.new.row.ok):
             return None
-        if self.change == "not_compared":
+        if self.change in WITHOUT:
             return None
         return self.new.row.ends[0] - self.old.row.ends[0]
 
@@ -100,8 +108,8 @@ class Comparison:
         found += [f"Check {one}" for one in self.gates]
         for change in ("up", "down", "status", "new", "gone"):
             found += [f"{SAID[change]}: {move.line}" for move in self.of(change)]
-        apart = self.of("not_compared")
-        found += [f"{SAID['not_compared']}: {len(apart)} rows, since {APART}"] if apart else []
+        apart = {change: self.of(change) for change in WITHOUT}
+        found += [f"{SAID[one]}: {len(rows)} rows, since {WITHOUT[one]}" for one, rows in apart.items() if rows]
         still = self.of("none")
         leading = [move for move in still if leads(move.new, self.leading)]
         found += [f"{SAID['none']}: {move.line}" for move in leading]
@@ -269,6 +277,10 @@ def _change(old: Line | None, new: Line | None) -> Change:
     if old is None or new is None:
         return "new" if old is None else "gone"
     before, after = old.row, new.row
+    if old.withdrawn or new.withdrawn:
+        return "withdrawn"
+    if old.of != new.of:
+        return "another"
     if not alike(before, after):
         return "not_compared"
     if not (before.ok and after.ok):

@@ -19,12 +19,16 @@ class Line:
         who: attack, and variant, group, stage and threat where they say more than the default.
         fpr_high: upper end of the false positive rate that was reached, where it is known.
         control: of a control, which must stay at chance, or of a reference that no adversary can run.
+        withdrawn: whether a check of the audit that gave it failed: of its threat, or of the variant's own.
+        of: the class of the attack, as results name it; empty without an attack.
     """
 
     row: Row
     who: str
     fpr_high: float | None = None
     control: bool = False
+    withdrawn: bool = False
+    of: str = ""
 
     @property
     def key(self) -> Key:
@@ -41,11 +45,19 @@ def lines(result: Mapping[str, Any]) -> list[Line]:
     found, several = [], len(result["threats"]) > 1
     for view in views(result):
         aside = {attack["id"] for attack in view["attacks"] if attack["control"] or attack.get("reference")}
+        classes = {str(attack["id"]): str(attack["name"]) for attack in view["attacks"]}
+        broken = {str(one["id"]) for one in view["variants"] if one.get("verdict") == "withdrawn"}
+        failed = view["verdict"]["status"] == "withdrawn"
         reached = {row.key: row.high for row in view["estimates"] if row.metric == "fpr"}
         for row in (*view["estimates"], *view["utility"]):
             who = named(row, str(view["at_risk"]), view["id"] if several else None)
             high = reached.get(replace(row.key, metric="fpr")) if row.metric == "tpr" else None
-            found.append(Line(row, who, high, row.attack in aside))
+            found.append(
+                Line(
+                    row, who, high, row.attack in aside, failed or row.variant in broken,
+                    "" if row.attack is None else classes.get(row.attack, ""),
+                )
+            )  # fmt: skip
     return found
 
 

@@ -406,6 +406,14 @@ def test_ratchet_refuses_another_threat_model():
     assert "threat.property must be the same in both results, got 'age' there and 'sex' here" in first
     assert "data.lineup must be the same in both results, got 5 there and 50 here" in second
     assert check(secrets[2], None, secrets[0]).passed  # an older result does not tell
+    renamed = copy.deepcopy(SHOWN)
+    renamed["attacks"] = [one | ({"name": "LOSS"} if one["id"] == "rmia" else {}) for one in renamed["attacks"]]
+    renamed["threat"] |= {"unit": "person"}
+    with pytest.raises(ConfigError) as caught:
+        check(renamed, None, SHOWN)
+    first, second = caught.value.problems
+    assert "threat.unit must be the same in both results, got 'record' there and 'person' here" in first
+    assert "attack rmia must be the same in both results, got 'RMIA' there and 'LOSS' here" in second
     withdrawn = SHOWN | {"verdict": SHOWN["verdict"] | {"status": "withdrawn"}}
     with pytest.raises(ConfigError, match="its verdict must stand"):
         check(SHOWN, None, withdrawn)

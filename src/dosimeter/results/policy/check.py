@@ -156,8 +156,7 @@ def _withdrawn(outcome: Outcome, gates: Sequence[FailedGate], of: _Checked) -> O
     if any(gate.status == "fail" for gate in own):
         reason = "withdrawn, since a check of the audit itself failed: " + ", ".join(gate.id for gate in own)
         return replace(outcome, status="withdrawn", message=reason)
-    variants = (one for view in of.views if view["id"] == outcome.row.threat for one in view["variants"])
-    if any(one["id"] == outcome.row.variant and one.get("verdict") == "withdrawn" for one in variants):
+    if outcome.source.withdrawn:  # its threat's failed checks are told above
         reason = "withdrawn, since a check of the variant's own audit failed: see the result in its folder"
         return replace(outcome, status="withdrawn", message=reason)
     return outcome

@@ -75,6 +75,10 @@ def _adversaries(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[
     yield "family", there["family"], here["family"]
     yield "threat.at_risk", there["at_risk"], here["at_risk"]
     yield "threat.access", there["adversary"].get("access"), here["adversary"].get("access")
+    yield "threat.unit", there["adversary"].get("unit", "record"), here["adversary"].get("unit", "record")
+    classes = [{one["id"]: one["name"] for one in entry["attacks"]} for entry in (there, here)]
+    for attack in [one for one in classes[0] if one in classes[1]]:
+        yield f"attack {attack}", classes[0][attack], classes[1][attack]
     yield "verdict.fpr (the leading rate)", there["verdict"].get("fpr"), here["verdict"].get("fpr")
     for part, keys in SAME.items():
         for key in keys:
@@ -86,6 +90,8 @@ def _outcome(key: Key, new: Line | None, old: Line | None, families: Families) -
     """The outcome for one row of both results."""
     line = new or old
     assert line is not None
+    if old is not None and old.withdrawn:
+        old = None  # a check of the accepted variant's own audit failed
     metric = metric_of(families, key.family, key.metric)
     worse = -1 if metric is not None and metric.bad == "low" else 1
     status, message, undecided = _judged(None if new is None else new.row, None if old is None else old.row, worse)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dosimeter.families.directions import Said, directions, level_of, says_alike
+from dosimeter.families.exchange.distribution.measure import measure_distribution
 from dosimeter.families.exchange.measure import measure
 from dosimeter.families.exchange.records.measures.measure import measure_records
 from dosimeter.families.exchange.stored import evidence_file
@@ -14,12 +15,14 @@ from dosimeter.families.split.measures.checks import directed
 from dosimeter.families.split.measures.shown import Decisions
 from dosimeter.jobs.arrays import read_arrays, save_arrays
 from families.exchange import test_shown
+from families.exchange.distribution import test_distribution_case
 from families.exchange.records import test_shown_records
 from families.exchange.tasks import test_tasks_case
 from families.split.test_shown import left as left_of_split
 
 QUESTIONS = {
     "property": (test_shown.left, measure), "tasks": (test_tasks_case.left, measure_tasks),
+    "distribution": (test_distribution_case.left, measure_distribution),
     "records": (test_shown_records.left, measure_records),
 }  # fmt: skip
 SPOILT = {"P8": np.zeros_like, "P16": np.negative}

@@ -81,6 +81,7 @@ class Exchange(BuiltInFamily):
         """Implements `Family`."""
         from dosimeter.families.exchange.case.case import exchange_case
         from dosimeter.families.exchange.case.received import received_case
+        from dosimeter.families.exchange.distribution.case import distribution_case
         from dosimeter.families.exchange.records.case import records_case
         from dosimeter.families.exchange.tasks.case import tasks_case
         from dosimeter.training.deployment.received import ReceivedSystem
@@ -93,35 +94,48 @@ class Exchange(BuiltInFamily):
             "property": exchange_case,
             "records": records_case,
             "tasks": tasks_case,
+            "distribution": distribution_case,
         }
         own = cast(ExchangeThreat, threat)
         return made[own.question](cast("TrainedSystem", system), own, attacks)
 
     def measure(self, folder: CaseFolder) -> Findings:
         """Implements `Family`."""
+        from dosimeter.families.exchange.distribution.measure import measure_distribution
         from dosimeter.families.exchange.measure import measure
         from dosimeter.families.exchange.records.measures.measure import measure_records
         from dosimeter.families.exchange.tasks.measure import measure_tasks
 
-        made = {"property": measure, "records": measure_records, "tasks": measure_tasks}
+        made = {
+            "property": measure, "records": measure_records, "tasks": measure_tasks,
+            "distribution": measure_distribution,
+        }  # fmt: skip
         return made[question_of(folder.summary["threat"])](folder)
 
     def compare(self, cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
         """Implements `Family`: differences of AUCs and of accuracies, paired by step and record."""
+        from dosimeter.families.exchange.distribution.measure import compare_distribution
         from dosimeter.families.exchange.measures.variants import compare
         from dosimeter.families.exchange.records.measures.variants import compare_records
         from dosimeter.families.exchange.tasks.measure import compare_tasks
 
-        made = {"property": compare, "records": compare_records, "tasks": compare_tasks}
+        made = {
+            "property": compare, "records": compare_records, "tasks": compare_tasks,
+            "distribution": compare_distribution,
+        }  # fmt: skip
         return made[question_of(cases["none"].summary["threat"])](cases)
 
     def section(self, result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
         """Implements `Family`."""
+        from dosimeter.families.exchange.section.distribution import distribution_section
         from dosimeter.families.exchange.section.records import records_section
         from dosimeter.families.exchange.section.section import section
         from dosimeter.families.exchange.section.tasks import tasks_section
 
-        made = {"property": section, "records": records_section, "tasks": tasks_section}
+        made = {
+            "property": section, "records": records_section, "tasks": tasks_section,
+            "distribution": distribution_section,
+        }  # fmt: skip
         return made[question_of(result["adversary"])](result)
 
 
@@ -130,7 +144,7 @@ def _details_schema() -> Mapping[str, Any]:
     """The fragments of all questions, read once."""
     folder = Path(__file__).parent
     found = {**read_schema(folder / "details.schema.json")}
-    for question in ("records", "tasks"):
+    for question in ("records", "tasks", "distribution"):
         found = {"if": _asks(question), "then": read_schema(folder / question / "details.schema.json"), "else": found}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 

@@ -20,7 +20,7 @@ class Needs:
     """Requirements of an attack of exchange.
 
     Attributes:
-        channel: what of the messages it reads, of tasks the trunk; None if it reads none.
+        channel: what of the messages it reads, of tasks and of a distribution the trunk; None if it reads none.
         reads: "messages", or "labels" for a yardstick that is told how often each class is in the victim's batch.
         access: that of a party, which holds the shared trunk.
         question: what it is after.
@@ -46,6 +46,8 @@ class Needs:
             return self._of_records
         if self.question == "tasks":
             return "nothing" if self.channel is None else "the shared layers, records of their own of each task"
+        if self.question == "distribution":
+            return "nothing" if self.channel is None else "the joint model, records of their own with the property"
         if self.reads == "labels":
             return "the classes of each batch, which no message holds; records of their own with the property"
         if self.channel is None:

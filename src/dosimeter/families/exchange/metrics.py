@@ -28,6 +28,9 @@ METRICS: Mapping[str, Metric] = {
     "task_auc": Metric("auc", by=("attack",), counts=("tasks",), example={"max": 0.6}),
     "task_dose": Metric("bits", by=("attack",), counts=("tasks",), example={"max": 0.2}),
     "task_auc_change": Metric("auc_difference", by=("attack",), counts=("tasks",)),
+    "distribution_auc": Metric("auc", by=("attack",), counts=("trainings",), example={"max": 0.6}),
+    "distribution_dose": Metric("bits", by=("attack",), counts=("trainings",), example={"max": 0.2}),
+    "distribution_auc_change": Metric("auc_difference", by=("attack",), counts=("trainings",)),
     "recovered": Metric("share", may=("channel",), by=("attack",), counts=BATCHES, example={"max": 0.05}),
     "identified": Metric("share", may=("channel",), by=("attack",), counts=BATCHES, example={"max": 0.2}),
     "record_place": Metric("auc", may=("channel",), by=("attack",), counts=BATCHES, example={"max": 0.6}),
@@ -44,7 +47,8 @@ that minus the AUC of `label_only`. `accuracy_alone`: of a model of the receiver
 `transfer_gain`: accuracy of the jointly trained model minus that. Of records: `recovered`, the share that is made again
 nearly exactly; `identified` and `record_place`, whether the true one is picked out of others of its class by what an
 attack made; `mse` and `psnr`, how near it is. Of tasks: `task_auc`, of one trained on and one left out, how often an
-attack tells which is which, and `task_dose`, bits about one task.
+attack tells which is which, and `task_dose`, bits about one task. Of a distribution: `distribution_auc`, of a
+training of each world, how often an attack tells which is which, and `distribution_dose`, bits about the world of one.
 """
 
 __all__ = ["BATCHES", "METRICS", "NAME", "WHERE"]

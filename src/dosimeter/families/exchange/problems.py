@@ -15,6 +15,10 @@ REQUIRED = {
     "auxiliary": "name a [data.NAME] with records of the adversary's own that have the property",
 }
 """Keys that have no default, with the remedy."""
+READING = {"records": "dense_inversion", "tasks": "task_inference", "distribution": "distribution_inference"}
+"""Of each question but that of a property an attack that reads messages."""
+LEAST_TARGETS = 16
+"""Fewest trainings of the question of a distribution: the worlds of 8 pairs can be exchanged in 256 ways."""
 
 
 def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
@@ -47,6 +51,8 @@ def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: 
     of_question = _of_attacks(attacks) if threat.question == "property" else _of_reading(threat, attacks)
     if around.recorded:
         problems += _of_recorded(threat)
+    if threat.question == "distribution":
+        problems += _of_distribution(threat)
     return [*problems, *_of_question(threat), *_of_mixtures(threat), *(_of_others(threat, attacks) or of_question)]
 
 
@@ -74,11 +80,36 @@ def _of_reading(threat: ExchangeThreat, attacks: Sequence[NamedAttack]) -> list[
     """Problems with the attacks of another question than that of a property."""
     if not attacks or any(row.attack.needs.channel is not None for row in attacks):
         return []
-    names, able = ", ".join(row.id for row in attacks), {"records": "dense_inversion", "tasks": "task_inference"}
+    names = ", ".join(row.id for row in attacks)
     return [
         f".family: exchange needs an attack that reads messages, got {names}: add [[attack]] with name = "
-        f"{able[threat.question]!r}"
+        f"{READING[threat.question]!r}"
     ]
+
+
+def _of_distribution(threat: ExchangeThreat) -> list[str]:
+    """Problems with the trainings of a threat about a distribution."""
+    problems = []
+    if threat.targets < LEAST_TARGETS or threat.targets % 2:
+        problems.append(
+            f".targets: must be an even number of {LEAST_TARGETS} or more for question = 'distribution', since "
+            f"trainings come in pairs, one of each world, got {threat.targets}: choose one, or remove targets"
+        )
+    if threat.shadows % 2:
+        problems.append(
+            f".shadows: must be an even number, half of each world, got {threat.shadows}: choose one, or remove shadows"
+        )
+    if len(threat.mixtures) > 1:
+        problems.append(
+            f".mixtures: must be one pair of shares, those of the two worlds, for question = 'distribution', got "
+            f"{len(threat.mixtures)}: write a [[threat]] for each"
+        )
+    if threat.adversary == "coordinator":
+        problems.append(
+            ".adversary: must be a party, which has a last layer to ask the shared layers by, got 'coordinator', which "
+            "has none: name a party"
+        )
+    return problems
 
 
 def _of_recorded(threat: ExchangeThreat) -> list[str]:

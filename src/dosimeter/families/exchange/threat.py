@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dosimeter.families.threat import ThreatTable
 from dosimeter.foundation.table import Reference
@@ -16,13 +16,17 @@ Channel = Literal["gradient", "update", "representations", "moments", "alignment
 """What of the messages an attack reads: the victim's gradient of the trunk, its update of the trunk by several steps,
 its representations, their mean and covariance alone, or the gradient of the alignment that it sends back."""
 
-Question = Literal["property", "records", "tasks"]
-"""What is secret: on which side the property of each batch is, the records of some batches, or the tasks trained on."""
+Question = Literal["property", "records", "tasks", "distribution"]
+"""What is secret: on which side the property of each batch is, the records of some batches, the tasks trained on, or
+how many of all records trained on have the property."""
+MANY = 40
+"""Joint trainings of the question of a distribution, unless the threat says how many."""
 READ_BY: Mapping[str, tuple[Question, ...]] = {
-    "property": ("property", "tasks"),
-    "value": ("property",),
-    "mixtures": ("property",),
+    "property": ("property", "tasks", "distribution"),
+    "value": ("property", "distribution"),
+    "mixtures": ("property", "distribution"),
     "active": ("property",),
+    "shadows": ("distribution",),
     **dict.fromkeys(("batches", "head", "show_records"), ("records",)),
 }
 """Keys that not every question reads."""
@@ -31,7 +35,8 @@ READ_BY: Mapping[str, tuple[Question, ...]] = {
 class ExchangeThreat(ThreatTable):
     """The threat model: who of the parties watches whom, and what of the victim's batches is the secret.
 
-    An adversary that is `active` departs from the protocol: it adds a loss about the property to its own.
+    An adversary that is `active` departs from the protocol: it adds a loss about the property to its own. `shadows` are
+    joint trainings that the adversary plays with records of its own, half of them in each world.
     """
 
     family: str = NAME
@@ -49,3 +54,12 @@ class ExchangeThreat(ThreatTable):
     batches: int = Field(default=20, ge=8, le=1000)
     head: Literal["private", "seen"] = "private"
     show_records: bool = False
+    shadows: int = Field(default=40, ge=8, le=1000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _many(cls, raw: Any) -> Any:
+        """Each training of the question of a distribution is one case that is guessed, so one would show nothing."""
+        if isinstance(raw, dict) and raw.get("question") == "distribution":
+            return {"targets": MANY, **raw}
+        return raw

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -166,7 +166,11 @@ class JointJob(KeyedJob):
         )  # fmt: skip
 
     def perform(self) -> None:
-        """Trains and stores the transcript and the heads.
+        """Trains and stores the transcript and the heads; raises as `train` does."""
+        self.store.save(self.key, self.train(), self.definition)
+
+    def train(self) -> dict[str, Tensor]:
+        """Trains, and gives what an entry holds.
 
         Raises:
             ConfigError: the method, the parties or the recipe cannot be trained together.
@@ -191,11 +195,18 @@ class JointJob(KeyedJob):
         for party in parties:
             tensors |= {f"heads/{party.name}/{name}": array.cpu() for name, array in party.head().items()}
             tensors |= {f"trunks/{party.name}/{name}": array.cpu() for name, array in party.parameters().items()}
-        self.store.save(self.key, tensors, self.definition)
+        return tensors
 
     def transcript(self) -> Transcript:
         """What crossed, once the job is done."""
-        found = self.store.load(self.key)
+        return self.transcript_in(self.store.load(self.key))
+
+    def transcript_in(self, found: Mapping[str, Tensor]) -> Transcript:
+        """What crossed.
+
+        Args:
+            found: what `train` gave.
+        """
         mark = "messages/"
         return from_tensors(
             self.agreement, {name.removeprefix(mark): one for name, one in found.items() if name.startswith(mark)}

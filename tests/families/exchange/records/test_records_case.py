@@ -53,10 +53,10 @@ def guarded(raw, defense):
 CANNOT = "threat.family: exchange needs an attack that can run, got"
 COMPRESS = {"name": "compress", "how": "sign"}
 WRONG = [
-    (records_table(property="size"), "threat.property: is read for question = 'property' or 'tasks' alone, got 'size'"),
-    (records_table(mixtures=[[1.0, 0.0]]), "threat.mixtures: is read for question = 'property' alone, got "),
+    (records_table(property="size"), "threat.property: is read for question = 'property' or 'tasks' or "),
+    (records_table(mixtures=[[1.0, 0.0]]), "threat.mixtures: is read for question = 'property' or "),
     ({**table(), "threat": {**table()["threat"], "batches": 9}}, "threat.batches: is read for question = 'records'"),
-    (records_table(question="everything"), "threat.question: must be one of 'property', 'records', 'tasks', got"),
+    (records_table(question="everything"), "threat.question: must be one of 'property', 'records', 'tasks',"),
     (records_table(victim=None), "threat.victim: is required and missing"),
     (records_table(batches=4), "threat.batches: must be at least 8, got 4"),
     (records_table(batches=21), "threat.batches: must be at most the 20 steps of the training that are seen, got 21"),

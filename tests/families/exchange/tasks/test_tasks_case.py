@@ -55,7 +55,7 @@ WRONG = [
     (changed(property=None), "threat.property: is required and missing"),
     (changed(property="sex"), "threat.property: the records of 'source' have no such attribute, got 'sex'"),
     (changed(property="few"), "threat.property: 8 tasks or more must have records of the victim and 2 or more in"),
-    (changed(value="p01"), "threat.value: is read for question = 'property' alone, got 'p01': remove it"),
+    (changed(value="p01"), "threat.value: is read for question = 'property' or 'distribution' alone, got 'p01'"),
     (changed(show_records=True), "threat.show_records: is read for question = 'records' alone, got True"),
     (with_attacks("task_coin"), "threat.family: exchange needs an attack that reads messages, got task_coin: add"),
     (with_attacks("task_inference", "coin"), "threat.question: is 'tasks', which attack 'coin' does not answer"),

@@ -12,6 +12,8 @@ from dosimeter.foundation.registry import Registry
 if TYPE_CHECKING:
     from dosimeter.families.exchange.attacks.batch_property import BatchProperty
     from dosimeter.families.exchange.attacks.coin import Coin
+    from dosimeter.families.exchange.attacks.distribution.distribution_inference import DistributionInference
+    from dosimeter.families.exchange.attacks.distribution.world_coin import WorldCoin
     from dosimeter.families.exchange.attacks.label_only import LabelOnly
     from dosimeter.families.exchange.attacks.rebuilding.any_record import AnyRecord
     from dosimeter.families.exchange.attacks.rebuilding.dense_inversion import DenseInversion
@@ -30,6 +32,7 @@ __all__ = [
     "BatchProperty",
     "Coin",
     "DenseInversion",
+    "DistributionInference",
     "Dlg",
     "HeadFeatures",
     "IDlg",
@@ -39,6 +42,7 @@ __all__ = [
     "TaskCoin",
     "TaskInference",
     "UntrainedEncoder",
+    "WorldCoin",
     "default_rows",
     "lacking",
 ]
@@ -59,6 +63,8 @@ ATTACKS: Registry[type[Any]] = Registry(
         "task_inference": "tasks.task_inference:TaskInference",
         "untrained_encoder": "tasks.untrained_encoder:UntrainedEncoder",
         "task_coin": "tasks.task_coin:TaskCoin",
+        "distribution_inference": "distribution.distribution_inference:DistributionInference",
+        "world_coin": "distribution.world_coin:WorldCoin",
     },
 )
 """Attacks by question: on messages, then the yardstick, then the control."""
@@ -67,6 +73,7 @@ REBUILDING = ("dense_inversion", "dlg", "idlg", "inverting_gradients")
 
 BESIDE: dict[Question, tuple[str, ...]] = {
     "property": ("label_only", "coin"), "records": ("mean_record", "any_record"), "tasks": ("task_coin",),
+    "distribution": ("world_coin",),
 }  # fmt: skip
 """By question what stands beside every list: the yardsticks that decide with it, and the control."""
 
@@ -84,6 +91,9 @@ def default_rows(question: Question = "property") -> list[dict[str, Any]]:
         return [*read, {"name": "head_features"}, {"name": "mean_record"}, {"name": "any_record"}]
     if question == "tasks":
         return [{"name": name} for name in ("task_inference", "untrained_encoder", "task_coin")]
+    if question == "distribution":
+        tests = ("loss", "threshold", "mean", "kl", "logits")
+        return [*({"name": "distribution_inference", "test": one} for one in tests), {"name": "world_coin"}]
     rows: list[dict[str, Any]] = [{"name": "batch_property", "channel": one} for one in get_args(Channel)]
     return [*rows, {"name": "label_only"}, {"name": "coin"}]
 

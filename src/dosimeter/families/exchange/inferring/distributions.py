@@ -110,19 +110,24 @@ def threshold_test(victims: Float[Array, "v n c"], own: Own) -> Verdicts:
     return Verdicts(side * losses[best][0], cut)
 
 
-def mean_prediction(victims: Float[Array, "v n c"], own: Own, positive: int = 1) -> Verdicts:
+def mean_prediction(victims: Float[Array, "v n c"], own: Own, positive: int | None = None) -> Verdicts:
     """Cuts the mean probability of one class; the baseline that every other test must beat.
 
-    A property that goes with the label moves the share of positive labels, and so this mean.
+    A property that goes with the label moves the share of positive labels, and so this mean, unless classes are held
+    fixed.
 
     Args:
         victims: probabilities that the victims give to the probe records.
         own: models on which the cut and its side are fitted.
-        positive: the class.
+        positive: the class; of None that by which own models are told best, of equal ones the last.
     """
     _fits(victims, own)
-    side, cut, _ = _side_and_cut(own.predictions[..., positive].mean(1), own.world)
-    return Verdicts(side * victims[..., positive].mean(1), cut)
+    known, asked = own.predictions.mean(1), victims.mean(1)
+    kinds = range(known.shape[1])[::-1] if positive is None else (positive,)
+    fitted = {kind: _side_and_cut(known[:, kind], own.world) for kind in kinds}
+    best = max(kinds, key=lambda kind: fitted[kind][2])
+    side, cut, _ = fitted[best]
+    return Verdicts(side * asked[:, best], cut)
 
 
 def kl_test(victims: Float[Array, "v n c"], own: Own, *, calibrated: bool = True) -> Verdicts:

@@ -52,10 +52,16 @@ class Measured:
         """Batches that were guessed, over all runs of one mixture."""
         return int(self.left.truth["coins"][0].size)
 
+    @property
+    def _question(self) -> str:
+        """What is asked; runs of older versions ask for a property alone."""
+        return str(self.left.summary["threat"].get("question", "property"))
+
     @cached_property
     def steps(self) -> Int[Array, " n"]:
-        """Number of each step."""
-        return np.arange(self.left.truth["coins"].shape[2])
+        """Number of each step; of a distribution that of each pair of trainings, which draw on the same records."""
+        found = np.arange(self.left.truth["coins"].shape[2])
+        return found // 2 if self._question == "distribution" else found
 
     def coins(self, mixture: int) -> Int[Array, "t n"]:
         """The coin of each step, 1 for the first side."""
@@ -64,11 +70,14 @@ class Measured:
 
     @property
     def within(self) -> Int[Array, " n"] | None:
-        """The training of each coin, over all trainings, where each has a fixed number of each side; else None."""
-        if self.left.summary["threat"].get("question") != "tasks":
-            return None
+        """The part of each coin, over all trainings, where a part has a fixed number of each side; else None.
+
+        Of tasks it is a training, of a distribution a pair of trainings.
+        """
         targets, n = self.null_coins.shape
-        return np.repeat(np.arange(targets), n)
+        if self._question == "distribution":
+            return np.arange(targets * n) // 2
+        return np.repeat(np.arange(targets), n) if self._question == "tasks" else None
 
     @property
     def null_coins(self) -> Int[Array, "t n"]:

@@ -83,7 +83,8 @@ class Decisions:
     """All tests of a case.
 
     Coins are fair and thrown each for itself, so they may change places if messages do not depend on them, within a
-    run and between runs. Of tasks each run takes exactly half, so coins change places within a run alone.
+    run and between runs. Of tasks each run takes exactly half, so coins change places within a run alone; of a
+    distribution each pair of trainings has one of each world, so they change places within a pair.
 
     Attributes:
         found: numbers of the run.

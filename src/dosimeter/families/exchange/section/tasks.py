@@ -44,7 +44,7 @@ def tasks_section(result: View) -> Section:
     badge = BADGES[result["verdict"]["status"]]
     context = {
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
-        "lines": _lines(result, names), "transfer": transfer_of(result),
+        "lines": lines_of(result, names), "transfer": transfer_of(result),
     }  # fmt: skip
     templates = environment(Path(__file__).with_name("templates"))
     first, body = (
@@ -99,11 +99,19 @@ def _facts(result: View) -> list[tuple[str, str]]:
     ]
 
 
-def _lines(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """A line for each attack."""
+def lines_of(
+    result: View, names: Mapping[str, str], metrics: tuple[str, str] = ("task_auc", "task_dose")
+) -> list[dict[str, Any]]:  # fmt: skip
+    """A line for each attack.
+
+    Args:
+        result: a threat of a valid result.json.
+        names: of its attacks, by id.
+        metrics: of the AUC and of the dose.
+    """
     shown, lines = {one["attack"]: one["shown"] for one in result["details"]["tests"]}, []
     for one in result["attacks"]:
-        auc, dose = (figures.find(result, one["id"], metric) for metric in ("task_auc", "task_dose"))
+        auc, dose = (figures.find(result, one["id"], metric) for metric in metrics)
         yardstick = "control, must be at chance" if one["control"] else ""
         lines.append(
             {

@@ -1,0 +1,1 @@
+"""Attacks that tell of which of two worlds a party's records were, and what they are compared with."""

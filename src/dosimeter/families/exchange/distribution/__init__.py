@@ -1,0 +1,1 @@
+"""The question of a distribution: of which of two shares of records with a property was a training?"""

@@ -1,0 +1,100 @@
+"""The part of the page of a threat about a distribution, from a threat of `result.json`. Measures nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from markupsafe import Markup
+
+from dosimeter.families.exchange.section.section import box_of, trains, transfer_of, watches
+from dosimeter.families.exchange.section.tasks import lines_of
+from dosimeter.families.exchange.sentences.distribution import BADGES
+from dosimeter.families.exchange.sentences.first_page import who
+from dosimeter.results import words
+from dosimeter.results.page import doses
+from dosimeter.results.page.environment import environment
+from dosimeter.results.page.section import Section
+from dosimeter.results.views import View
+
+GLOSSARY = (
+    ("Joint training", "Organisations train one model together; no record leaves its owner, but messages do."),
+    ("Joint model", "The shared layers at the end of the training, with a last layer that the adversary has."),
+    ("Victim", "The organisation whose records are the secret here."),
+    ("World", "What share of the victim's records has the property: one of two shares, which a coin chooses."),
+    ("AUC", "Of a training of each world, how often an attack tells which is which."),
+    ("Shadow", "A joint training that the adversary plays with records of its own in the victim's place."),
+)  # fmt: skip
+NULL_AUDIT = (
+    "Where nothing is to be found",
+    "The same attacks on trainings whose records were drawn without regard to the property, judged by coins all the "
+    "same: they must be at chance.",
+)
+CONTENTS = (("adversary", "Adversary"), ("distribution", "Distribution"), ("transfer", "Transfer"))
+
+
+def distribution_section(result: View) -> Section:
+    """The part of the page of a threat about a distribution.
+
+    Args:
+        result: a threat of a valid result.json, without the rows of its variants.
+    """
+    names = {one["id"]: " ".join([one["name"], *([one["mode"]] if one["mode"] else [])]) for one in result["attacks"]}
+    badge = BADGES[result["verdict"]["status"]]
+    first, second = (words.percent(one) for one in result["adversary"]["mixtures"][0])
+    context = {
+        "result": result, "badge": badge, "box": box_of(result, 0.5), "dose": _dose(result), "facts": _facts(result),
+        "lines": lines_of(result, names, ("distribution_auc", "distribution_dose")), "transfer": transfer_of(result),
+        "worlds": f"{first} and one with {second}", "nouns": words.plural(result["noun"]),
+    }  # fmt: skip
+    templates = environment(Path(__file__).with_name("templates"))
+    card, body = (
+        Markup(templates.get_template(f"distribution_{name}.html.j2").render(context)) for name in ("first", "body")
+    )
+    return Section(
+        what="Exchange audit",
+        badge=badge,
+        first=card,
+        names=names,
+        body=body,
+        contents=CONTENTS,
+        glossary=GLOSSARY,
+        who=who(result["adversary"]),
+        null_audit=NULL_AUDIT,
+        leads=("distribution_auc", {}, "AUC of a training's world"),
+    )
+
+
+def _dose(result: View) -> str:
+    """The dose in words; empty where no number is to be quoted."""
+    if box_of(result, 0.5) is None or result["dose"] is None:
+        return ""
+    shown = result["verdict"]["status"] == "shown"
+    return doses.sentences(result["dose"], noun="training", settles="which world a training is of", shown=shown)
+
+
+def _facts(result: View) -> list[tuple[str, str]]:
+    """Who trains, who watches, what they hold, each with a sentence."""
+    data, told, nouns = result["data"], result["adversary"], words.plural(result["noun"])
+    first, second = (words.percent(one) for one in told["mixtures"][0])
+    having = f"{told['property']} “{told['value']}”"
+    return [
+        ("Who trains", trains(result)),
+        ("Who watches", watches(result)),
+        (
+            "What they hold",
+            f"The joint model at the end, and {data['auxiliary']:,} {nouns} of their own, of which they know "
+            f"{told['property']}. {data['probes']:,} of these the model is asked about; with the others the adversary "
+            f"plays {told['shadows']} joint trainings, {data['own']:,} {nouns} in each.",
+        ),
+        (
+            "The secret",
+            f"Whether {first} or {second} of {data['drawn']:,} {nouns} that {told['victim']} trains on have {having}. "
+            f"{told['targets']} trainings in pairs, one of each share; pairs have no {result['noun']} in common, and "
+            f"both of a pair have equally many {nouns} of every class.",
+        ),
+        (
+            "Property and task",
+            f"Among the {data['records']:,} {nouns} of {told['victim']} the property goes with the classes by "
+            f"Cramér's V {data['correlation']:.2f}, where 0 is not at all and 1 is wholly; it does not count.",
+        ),
+    ]

@@ -273,3 +273,16 @@ def test_a_layer_that_writes_past_its_memory_is_not_trained_with_channels_last(c
     x, y = torch.rand(8, 3, 8, 8), torch.arange(8) % 5
     train(model, x, y, Hyperparameters(epochs=1, lr=0.01, batch_size=8), seed=0, device=torch.device("cpu"))
     assert model[0].weight.is_contiguous() != last
+
+
+@pytest.mark.parametrize(("channels", "last"), [(4, False), (16, True)])
+def test_nor_are_weights_of_its_shape_that_are_used_without_a_layer(channels, last):
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.rand(5, channels, 1, 1))
+
+        def forward(self, x):
+            return nn.functional.conv2d(x, self.weight, stride=2).flatten(1)
+
+    assert (layout_for(nn.Sequential(nn.Conv2d(3, channels, 3), Own()), images=True) == torch.channels_last) == last

@@ -129,13 +129,19 @@ def layout_for(model: nn.Module, *, images: bool) -> torch.memory_format:
 
     Not where a convolution of one pixel with a stride takes fewer channels than a processor's register holds: with
     channels last, the gradient of its weights is written past its memory, which crashes or changes other numbers
-    (https://github.com/uxlfoundation/oneDNN/issues/6035, in PyTorch 2.13).
+    (https://github.com/uxlfoundation/oneDNN/issues/6035, in PyTorch 2.13). Weights of such a shape that belong to no
+    `nn.Conv2d` may be used with any stride, by `nn.functional.conv2d`.
     """
-    convolutions = (one for one in model.modules() if isinstance(one, nn.Conv2d))
-    unsafe = any(
-        set(one.kernel_size) == {1} and max(one.stride) > 1 and one.in_channels < REGISTER for one in convolutions
-    )
+    unsafe = any(_may_overrun(one) for one in model.modules())
     return torch.channels_last if images and not unsafe else torch.contiguous_format
+
+
+def _may_overrun(module: nn.Module) -> bool:
+    """Returns whether a module's own weights may be those of a strided convolution of one pixel and few channels."""
+    if isinstance(module, nn.Conv2d):
+        return set(module.kernel_size) == {1} and max(module.stride) > 1 and module.in_channels < REGISTER
+    own = (one.shape for one in module.parameters(recurse=False))
+    return any(len(shape) == 4 and set(shape[2:]) == {1} and shape[1] < REGISTER for shape in own)
 
 
 def move(model: nn.Module, device: torch.device, *, images: bool) -> nn.Module:

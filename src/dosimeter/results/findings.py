@@ -115,6 +115,10 @@ def null_row(attack: str, p: float, shown: Interval, metric: str, attacks: int) 
     return Null(attack, shown.value, shown.low, shown.high, status, metric)
 
 
+FAR_WORSE = 1.1
+"""Squared error, in units of the mean record's, above which an attack failed; features that tell nothing cost less."""
+
+
 def exchanges_for(tests: int) -> int:
     """Random exchanges of each side, enough that one of so many tests of chance can fail.
 

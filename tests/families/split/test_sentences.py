@@ -4,6 +4,7 @@ import pytest
 
 from dosimeter.families.split.sentences.first_page import (
     BADGES,
+    FAILED,
     KNOWS,
     NOT_TESTED,
     REPEATS,
@@ -55,6 +56,8 @@ def test_what_is_not_shown_is_no_proof():
     assert "a smaller leak may be there, and a better attack may find more." in lines[3]
     hopeless = sentences("not_shown", {**one, "limit": 1.0})
     assert any(line.startswith("No attack on the input, however successful") for line in hopeless)
+    failed = sentences("not_shown", {**one, "all_failed": True})
+    assert [line for line in failed if line not in lines] == [FAILED]
 
 
 def test_withdrawn_numbers_are_not_told_and_every_word_has_a_text():

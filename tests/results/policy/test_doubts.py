@@ -13,9 +13,12 @@ from families.split.test_shown import left as left_of_split
 from flat import check, parse_policy, raised
 
 from dosimeter.families.exchange.records.measures.left import read_rebuilt
+from dosimeter.families.exchange.records.measures.measure import measure_records
 from dosimeter.families.exchange.records.measures.rebuilt import Rebuilt
+from dosimeter.families.exchange.sentences.records import FAILED
 from dosimeter.families.exchange.stored import evidence_file
 from dosimeter.families.registry import FAMILIES
+from dosimeter.families.split.measures.checks import trained_enough
 from dosimeter.jobs.arrays import read_arrays, save_arrays
 from dosimeter.pipeline.variants import _of_variant
 from dosimeter.results.rows import Row
@@ -94,11 +97,17 @@ def doubts(found):
 def test_a_reconstruction_after_one_cut_that_is_worse_than_the_mean_record():
     found = with_mean(left_of_split(0), 1.3)
     assert not doubts(found)
+    found.left.evidence["ridge"]["mse"][:, 1] += 0.35  # a little worse, as of features that tell nothing
+    assert trained_enough(found).status == "warn"
+    assert not doubts(found)
     found.left.evidence["ridge"]["mse"][:, 1] += 1
     told = doubts(found)
     assert {key[:2] for key in told} == {("ridge", "b")}
     assert {key[2] for key in told} >= {"mse", "input_place", "identified"}
-    assert set(told.values()) == {"the attack did worse than the mean record (S1)"}
+    assert not found.all_failed
+    found.left.evidence["ridge"]["mse"][:, 0] += 1
+    assert found.all_failed
+    assert set(told.values()) == {"the attack did far worse than the mean record (S1)"}
 
 
 def test_an_attack_that_says_the_same_and_an_attribute_that_inputs_do_not_tell():
@@ -121,8 +130,10 @@ def test_records_that_a_search_came_less_near_to_than_the_mean_record(tmp_path):
     assert not any(row.doubt for row in Rebuilt(read_rebuilt(case)).rows())
     arrays = dict(read_arrays(evidence_file(tmp_path, 0)))
     save_arrays(evidence_file(tmp_path, 0), arrays | {"error": arrays["error"] + 1})
-    told = {row.attack: row.doubt for row in Rebuilt(read_rebuilt(case)).rows() if row.doubt}
-    assert told == {"reads": "the attack came less near to the records than the mean record (E5)"}
+    found = measure_records(case)
+    assert FAILED in found.verdict["sentences"]
+    told = {row.attack: row.doubt for row in found.estimates if row.doubt}
+    assert told == {"reads": "the attack came far less near than the mean record (E5)"}
     save_arrays(evidence_file(tmp_path, 0), arrays | {"lineup": np.zeros_like(arrays["lineup"])})
     told = {row.attack: row.doubt for row in Rebuilt(read_rebuilt(case)).rows() if row.doubt}
     assert told == {"reads": "the attack said the same of every batch (P8)"}

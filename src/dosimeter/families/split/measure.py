@@ -64,7 +64,7 @@ def measure(folder: CaseFolder) -> Findings:
         "lineup": summary["data"]["lineup"], "limit": None if caught is None else caught["limit"],
         "input": _reached(found, tests.best(None)),
         "attributes": [one for one in (_reached(found, tests.best(told)) for told in found.attributes) if one],
-        "hopeless": without,
+        "hopeless": without, "all_failed": found.all_failed,
     }  # fmt: skip
     return Findings(
         verdict={"status": status, "attack": head.attack, "sentences": sentences(status, told), "p": head.p},

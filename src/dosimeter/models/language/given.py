@@ -18,7 +18,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import describe, quote
 from dosimeter.models.language.kinship import Kinship, kinship
 from dosimeter.models.language.pretrained import Causal, adapted_causal, is_adapter, load_causal, longest_text
-from dosimeter.models.supplied.fingerprint import of_module
+from dosimeter.models.supplied.fingerprint import of_network
 
 T = TypeVar("T")
 CAUSAL = 1e-3
@@ -48,7 +48,7 @@ class Finetuned:
     @cached_property
     def start(self) -> str:
         """Fingerprint of the base; empty without one."""
-        return "" if self.base is None else of_module(self.base)
+        return "" if self.base is None else of_network(self.base)
 
 
 class Clamped(nn.Module):

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import inspect
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.keys.code_keys import reading
 from dosimeter.foundation.user_code import source_hash
 
 
@@ -35,6 +36,48 @@ def of_state(state: Mapping[str, Any], *words: str) -> str:
 def of_module(module: nn.Module) -> str:
     """SHA-256 of a network's class name and state dict."""
     return of_state(module.state_dict(), type(module).__name__, str(getattr(module, "code", "")))
+
+
+def of_network(module: nn.Module, *words: str) -> str:
+    """SHA-256 of a network: its state dict, what else its layers hold, its settings, and the code of the user's own.
+
+    A mean that is no buffer of the state dict, an activation or a rate of dropout makes another network of the same
+    weights.
+
+    Args:
+        module: the network.
+        words: further texts.
+    """
+    kinds = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in map(type, module.modules())}
+    code = [reading(kind).digest for name, kind in sorted(kinds.items()) if not name.startswith(_LIBRARIES)]
+    held = {
+        f"{name}.{key}{place}": value
+        for name, part in module.named_modules()
+        for key, one in {**vars(part), **part._buffers}.items()  # state dicts lack some buffers
+        if key not in _OF_TORCH
+        for place, value in _plain_values(one)
+    }
+    return of_state(held, of_module(module), repr(module), *code, *words)
+
+
+_OF_TORCH = frozenset(vars(nn.Module()))
+"""What torch keeps of every module; the state dict and the list of layers hold it."""
+_LIBRARIES = ("torch.", "transformers.", "peft.")
+"""Packages whose code counts by its release alone."""
+
+
+def _plain_values(value: object, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Numbers, texts, arrays and tensors within a value, each with its place; nothing of other objects."""
+    if isinstance(value, bool | int | float | str | Tensor | np.ndarray):
+        yield place, value
+    elif isinstance(value, tuple | list):
+        for at, one in enumerate(value):
+            yield from _plain_values(one, f"{place}[{at}]")
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _plain_values(one, f"{place}[{key!r}]")
+    elif callable(told := getattr(value, "to_dict", None)) and not isinstance(value, type | nn.Module):
+        yield from _plain_values({key: one for key, one in told().items() if key != "_name_or_path"}, place)  # a config
 
 
 def of_estimator(model: Any, answers: Tensor) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 
 from dosimeter.data.cells import Held
 from dosimeter.foundation.errors import AuditError, ConfigError
-from dosimeter.foundation.keys.code_keys import reading
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.wording import describe
 from dosimeter.jobs.store import Store
@@ -24,6 +22,7 @@ from dosimeter.models.cuts.named import read_named
 from dosimeter.models.last_layer import at_rest
 from dosimeter.models.outputs import Meaning
 from dosimeter.models.supplied.adapt import Adapted, difference
+from dosimeter.models.supplied.fingerprint import of_network, of_state
 from dosimeter.models.supplied.forms import Form, Kind
 from dosimeter.models.supplied.networks import is_exported
 from dosimeter.training.system import CHANGED, SuppliedSystem
@@ -161,7 +160,8 @@ def supplied_host(system: SuppliedSystem, name: str, records: Tensor, owned: str
         raise ConfigError(f"{name}: must be a network that can be copied, got {describe(error)}: {REMEDY}") from error
     host = SuppliedHost(
         system.store, system.device, system.seed, module, adapted.form, adapted.output, adapted.known_classes,
-        tuple(int(side) for side in records.shape[1:]), _digest(adapted, module), owned, system.seconds, name,
+        tuple(int(side) for side in records.shape[1:]), _digest(adapted, module, records[:FEW]), owned,
+        system.seconds, name,
     )  # fmt: skip
     _check_state(host, records[:FEW])
     _check_answers(host, adapted, records[:FEW])
@@ -182,15 +182,16 @@ def _closed(adapted: Adapted) -> str:
     return ""
 
 
-def _digest(adapted: Adapted, module: nn.Module) -> str:
-    """SHA-256 of a network's weights, of the settings of its layers, and of the code of the user's own."""
-    kinds = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in map(type, module.modules())}
-    code = [reading(kind).digest for name, kind in sorted(kinds.items()) if not name.startswith("torch.")]
-    plain = [
-        repr(sorted((key, one) for key, one in vars(part).items() if isinstance(one, bool | int | float | str)))
-        for part in module.modules()
-    ]
-    return hashlib.sha256("\0".join([adapted.fingerprint, repr(module), *plain, *code]).encode()).hexdigest()
+def _digest(adapted: Adapted, module: nn.Module, records: Tensor) -> str:
+    """SHA-256 of a network with what it answers: recordings of another one would be taken for its own.
+
+    Args:
+        adapted: how it is asked.
+        module: the network.
+        records: a few of them; answers count to four decimals.
+    """
+    answers = of_state({"answers": adapted.query(records).double().cpu().mul(1e4).round()})
+    return of_network(module, adapted.fingerprint, answers)
 
 
 def _check_state(host: SuppliedHost, records: Tensor) -> None:

@@ -22,6 +22,10 @@ NOT_TESTED = (
     "Time, size and order of messages: numbers alone were read.",
 )
 """What an audit of records leaves open."""
+FAILED = (
+    "Every attack came far less near to the records than somebody who always gives the mean record: these attacks "
+    "failed, which is no evidence that nothing leaks."
+)
 PRIVATE = "A last layer that is shared too (`head`): here it is private, as the protocol has it."
 
 
@@ -40,7 +44,8 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
 
     Args:
         status: of the verdict.
-        told: the adversary as `result.json` has it, with `noun`, `failed`, `pictures` and `details`.
+        told: the adversary as `result.json` has it, with `noun`, `failed`, `pictures` and `details`; `all_failed`,
+            whether every attack came far less near than the mean record.
     """
     if status == "withdrawn":
         return withdrawn(told)
@@ -63,6 +68,8 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
             f"An attack that picks out {least} of such {nouns} would have been shown in 9 of 10 audits like this one; "
             "a smaller leak may be there, and a better attack may find more."
         )
+        if told.get("all_failed"):
+            lines.append(FAILED)
     if told["head"] == "seen":
         lines.append("Here the last layer is taken to be shared too, which this protocol does not do.")
     return [*lines, scope(told, "")]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from dosimeter.families.membership.observe.signals import SIGNALS, readable, sig
 from dosimeter.families.membership.observe.supplied_probes import Probing
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
+from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.keyed import KeyedJob
 from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
@@ -136,11 +138,17 @@ def observe(
 ) -> dict[str, Tensor]:
     """Signals `[q r]` of one model on all records, and which answers are correct `[r]`.
 
+    The records are asked in a random order: answers of a model that depend on the batch, or on what was asked before,
+    would else tell the parts apart, since these stand one after another.
+
     Raises:
         TrainingError: the model raised, or its answers are no class scores.
     """
+    order = generator(0, "order of queries").permutation(len(records))
+    back = torch.from_numpy(np.argsort(order))
+    mixed = records[order]
     answers = [
-        adapted.query(records if view == "identity" else apply_view(as_float(records.inputs), view)) for view in views
+        adapted.query(mixed if view == "identity" else apply_view(as_float(mixed.inputs), view))[back] for view in views
     ]
     found = signals_of(answers, labels, readable(SIGNALS, access), access, probabilities=adapted.output == "probs")
     found["correct"] = (answers[0].argmax(1) == labels).to(torch.uint8)

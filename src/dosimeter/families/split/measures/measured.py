@@ -15,6 +15,7 @@ from dosimeter.families.split.stored import Left
 from dosimeter.families.split.threat import NAME
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator
+from dosimeter.results.findings import FAR_WORSE
 from dosimeter.results.rows import DOSE, Condition, Row
 from dosimeter.statistics.dose.dose import Dose
 from dosimeter.statistics.dose.measure import dose_of_guesses
@@ -191,6 +192,18 @@ class Measured:
         error = self.left.evidence[attack]["mse"][:, source].mean()
         return self.mean_error is not None and float(error) > self.mean_error
 
+    def failed(self, attack: str, source: int) -> bool:
+        """Returns whether an attack on the input does far worse than the mean record, so that it tells nothing."""
+        error = float(self.left.evidence[attack]["mse"][:, source].mean())
+        return self.mean_error is not None and error > FAR_WORSE * self.mean_error
+
+    @property
+    def all_failed(self) -> bool:
+        """Returns whether every attack on the input does so after every cut."""
+        attacks = self.telling("input")
+        tried = [self.failed(attack, source) for attack in attacks for source in range(len(self.cuts))]
+        return bool(tried) and all(tried)
+
     def untold(self, told: Told) -> bool:
         """Returns whether not even the inputs are shown to tell an attribute."""
         ceiling = next(iter(self.of("attribute", "inputs")), None)
@@ -206,7 +219,7 @@ class Measured:
         if says_alike(said) and not (source < len(self.cuts) and self.still(source)):
             return "the attack said the same of everyone (P8)"
         if told is None:
-            return "the attack did worse than the mean record (S1)" if self.untrained(attack, source) else ""
+            return "the attack did far worse than the mean record (S1)" if self.failed(attack, source) else ""
         return "not even the inputs are shown to tell the attribute (S2)" if self.untold(told) else ""
 
     def _of_input(self, attack: str, source: int, at: dict[str, Condition]) -> Iterator[Row]:

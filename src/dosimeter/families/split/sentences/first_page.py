@@ -34,6 +34,10 @@ NOT_TESTED = (
 )
 """What an audit of split leaves open."""
 STEERS = "A server that takes part in the training and returns gradients of its own choice (`active`)."
+FAILED = (
+    "Every attack on the input did far worse than somebody who always gives the mean record: these attacks failed, "
+    "which is no evidence that nothing leaks."
+)
 WEIGHTS = "Attacks that follow the weights of the first half to the input: none was run."
 REPEATS = "Somebody who sees many queries of the same record, and averages out what a defense adds (`repeats`)."
 
@@ -58,7 +62,8 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
         status: of the verdict.
         told: `noun`, `answers`, `knows`, `auxiliary`, `failed`; `input`, what the best attack on inputs reached, or
             None; and `attributes`, the same of each attribute; `hopeless`, names of attributes that no attack could
-            have been shown to tell; `limit` and `lineup` of what would have been shown; `targets`; `steered`, whether
+            have been shown to tell; `all_failed`, whether every attack on
+            the input failed; `limit` and `lineup` of what would have been shown; `targets`; `steered`, whether
             an attack decided what comes back in training.
     """
     if status == "withdrawn":
@@ -91,6 +96,8 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
         lines.append(f"No attack on {names}, however successful, could have been shown with so few people.")
     if told["input"] and not told["input"]["shown"]:
         lines.append(_caught(told))
+        if told.get("all_failed"):
+            lines.append(FAILED)
     return [*lines, _scope(told)]
 
 

@@ -40,7 +40,7 @@ def nearer(found: Rebuilt) -> Gate:
     """E5: whether reconstructions are nearer than the mean record; one that is not was sought in vain, or badly."""
     if found.mean_error is None:
         return Gate("E5", "Mean record", "warn", None, "No mean record was run, beside which errors could be read.")
-    wrong = [one for one in found.telling() if found.failed(one)]
+    wrong = [one for one in found.telling() if found.farther(one)]
     if wrong:
         return Gate(
             "E5", "Mean record", "warn", float(len(wrong)),

@@ -42,7 +42,7 @@ def measure_records(folder: CaseFolder) -> Findings:
     gain = gain_of(value)
     details["gain"] = None if gain is None else {"value": gain.value, "low": gain.low, "high": gain.high}
     told = {**summary["threat"], "noun": summary["noun"], "failed": failed_names(gates), "details": details,
-            "pictures": summary["data"]["pictures"]}  # fmt: skip
+            "all_failed": all(map(found.failed, found.telling())), "pictures": summary["data"]["pictures"]}  # fmt: skip
     return Findings(
         verdict={"status": status, "attack": head.attack, "sentences": sentences(status, told), "p": head.p},
         estimates=(*found.rows(), *worth(value)),

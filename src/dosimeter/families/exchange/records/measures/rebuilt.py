@@ -15,6 +15,7 @@ from dosimeter.families.exchange.stored import Left
 from dosimeter.families.exchange.threat import NAME
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator
+from dosimeter.results.findings import FAR_WORSE
 from dosimeter.results.rows import DOSE, Condition, Row
 from dosimeter.statistics.dose.dose import Dose
 from dosimeter.statistics.dose.measure import dose_of_guesses
@@ -121,10 +122,14 @@ class Rebuilt:
         return None if self.anchor is None else float(self.left.evidence[self.anchor]["error"].mean())
 
     def failed(self, attack: str) -> bool:
-        """Returns whether an attack that makes records comes less near to them than the mean record does."""
+        """Returns whether an attack that makes records comes far less near to them than the mean record does."""
+        return self.farther(attack, FAR_WORSE)
+
+    def farther(self, attack: str, factor: float = 1.0) -> bool:
+        """Returns whether the error of an attack that makes records is larger than so many times the mean record's."""
         if self.left.attack(attack)["makes"] != "records" or self.mean_error is None:
             return False
-        return float(self.left.evidence[attack]["error"].mean()) > self.mean_error
+        return float(self.left.evidence[attack]["error"].mean()) > factor * self.mean_error
 
     def doubt(self, attack: str) -> str:
         """Why a number of an attack meets no limit: the attack failed. Empty where nothing says so."""
@@ -132,7 +137,7 @@ class Rebuilt:
             return ""
         if says_alike(self.lineup(attack)):
             return "the attack said the same of every batch (P8)"
-        return "the attack came less near to the records than the mean record (E5)" if self.failed(attack) else ""
+        return "the attack came far less near than the mean record (E5)" if self.failed(attack) else ""
 
     def at(self, attack: str) -> dict[str, Condition]:
         """Conditions of an attack's rows."""

@@ -16,6 +16,7 @@ from dosimeter.pipeline import verbs
 from dosimeter.pipeline.prepared import jobs_of
 from dosimeter.pipeline.recipe.prepare import prepare
 from dosimeter.pipeline.recipe.summary import about_recipe
+from dosimeter.pipeline.whole_result import WHATEVER_IS_GAINED
 from dosimeter.training.packs import PackJob
 
 QUICK = {"simulated": 1, "classifiers": ["logistic"]}
@@ -59,6 +60,16 @@ def test_one_report_holds_all_chains(run):
     page = (run / "report.html").read_text("utf-8")
     for name in ("members", "joint", "anew"):
         assert f"<bdi>{name}</bdi>" in page
+
+
+def test_a_threat_beside_a_joint_training_says_that_no_gain_is_asked_of_it(run):
+    result = json.loads((run / "result.json").read_text("utf-8"))
+    told = {one["id"]: [line for line in one["not_tested"] if line == WHATEVER_IS_GAINED] for one in result["threats"]}
+    families = {one["id"]: one["family"] for one in result["threats"]}
+    assert len(set(families.values())) > 1
+    assert {name: len(lines) for name, lines in told.items()} == {
+        name: int(family != "exchange") for name, family in families.items()
+    }
 
 
 def test_a_variant_changes_one_chain_and_leaves_the_others(tmp_path):

@@ -46,8 +46,9 @@ class Needs:
             return self._of_records
         if self.question == "tasks":
             return "nothing" if self.channel is None else "the shared layers, records of their own of each task"
-        if self.question == "distribution":
-            return "nothing" if self.channel is None else "the joint model, records of their own with the property"
+        if self.question == "distribution" and self.channel is not None:
+            read = f"all messages ({self.channel.replace('_', ' ')})" if self.channel != "trunk" else "the joint model"
+            return f"{read}, records of their own with the property"
         if self.reads == "labels":
             return "the classes of each batch, which no message holds; records of their own with the property"
         if self.channel is None:

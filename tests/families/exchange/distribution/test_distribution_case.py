@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import jsonschema
 import numpy as np
 import pytest
+import torch
 from oracles import auc
 
 from dosimeter.config.audit import parse
 from dosimeter.data.entries import save_data
-from dosimeter.families.exchange.attacks import ATTACKS, DistributionInference, WorldCoin
+from dosimeter.families.exchange.attacks import ATTACKS, DistributionInference, SetProperty, WorldCoin
 from dosimeter.families.exchange.attacks.distribution.distribution_inference import TESTS
+from dosimeter.families.exchange.attacks.simulating import read
 from dosimeter.families.exchange.distribution.game import DistributionGame
 from dosimeter.families.exchange.distribution.measure import measure_distribution
 from dosimeter.families.exchange.distribution.worlds import Pool, fewest, scaled, told_apart
@@ -23,13 +26,14 @@ from dosimeter.families.exchange.measures.shown import Decisions
 from dosimeter.families.exchange.section.distribution import distribution_section
 from dosimeter.families.exchange.stored import evidence_file, read_left, truth_file
 from dosimeter.families.family import CaseFolder
-from dosimeter.foundation.errors import AuditError
+from dosimeter.foundation.errors import AccessError, AuditError
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import ensure
 from dosimeter.jobs.runners import SerialRunner
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.training.joint.gradients import others_gradient, others_update
 from families.exchange.distribution.audits import distribution_table
 from families.exchange.games import BASE
 
@@ -160,11 +164,12 @@ def test_worlds_that_teach_another_thing_are_told(run):
     assert told.startswith("The party “receiver” can tell whether 100 % or 0 % of all records that the party “source”")
     rows = {(row["attack"], row["metric"]): row for row in threat["estimates"]}
     assert rows["distribution_inference kl", "distribution_auc"]["value"] > 0.9
+    assert rows["set_property gradient", "distribution_auc"]["value"] > 0.9
     assert rows["distribution_inference kl", "distribution_auc"]["n"] == {"trainings": 16}
     assert rows["distribution_inference kl", "distribution_auc"]["method"].endswith("clustered pairs of trainings")
     assert {one["status"] for one in threat["null_audit"]} == {"pass"}
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert "What the joint model tells of all records of source" in page
+    assert "What the joint training tells of all records of source" in page
     assert "16 trainings in pairs" in page
 
 
@@ -190,6 +195,43 @@ def test_attacks_are_seeded_registered_and_right(test):
     assert first.shape == (1, 20, 2)
     np.testing.assert_allclose(first, again, rtol=1e-5)
     assert auc(first[0, :, 1] - first[0, :, 0], truth.astype(bool)) == 1.0
+
+
+def test_messages_of_all_steps_tell_what_single_ones_do_not():
+    """The mean of messages differs by world in one number of eight, by two of its standard deviations."""
+    asked, truth = game(0.0)
+    rng = np.random.default_rng(2)
+    told = [rng.normal(size=(len(one), 8)) + 4 * np.outer(one, np.arange(8) == 3) for one in (truth, asked.own.world)]
+    attack = SetProperty("gradient", inverse_penalty=1.0)
+    assert type(attack) in ATTACKS.values()
+    said = attack.run(dataclasses.replace(asked, messages=(told[0], told[1])), rng).values[0]
+    assert auc(said[:, 1] - said[:, 0], truth.astype(bool)) > 0.95
+    noise = tuple(rng.normal(size=one.shape) for one in told)
+    said = attack.run(dataclasses.replace(asked, messages=noise), rng).values[0]
+    assert abs(auc(said[:, 1] - said[:, 0], truth.astype(bool)) - 0.5) < 0.4  # three standard errors of 20 trainings
+    with pytest.raises(AccessError, match="nothing of the victim was seen"):
+        attack.run(asked, rng)
+
+
+@pytest.mark.parametrize("method", ["fedsgd", "coral", "fedavg"])
+def test_what_is_kept_of_a_training_is_the_mean_of_what_the_victim_sent(method, tmp_path):
+    case = case_of(distribution_table(method, steps=20), tmp_path)
+    for one in case.datasets():
+        save_data(one, case.system.store)
+    kept = case.worlds[0]
+    ensure([kept, kept.job], SerialRunner(), lambda count, total: None)
+    whole = kept.job.transcript()
+    wanted = {"fedsgd": {"gradient"}, "fedavg": {"update"}, "coral": {"gradient", "representations", "moments"}}
+    assert set(kept.channels) == wanted[method]
+    for channel in kept.channels:
+        if channel in ("gradient", "update"):  # as the receiver works it out, from how the trunk moved
+            worked_out = others_update if channel == "update" else others_gradient
+            sent = dict(worked_out(whole.seen_by("receiver"), "receiver", None)).values()
+        else:
+            sent = whole.of("representations", "source").values()
+        rows = [read(channel, {name: one[None] for name, one in step.items()}, "both") for step in sent]
+        assert len(rows) == 20
+        np.testing.assert_allclose(kept.load_messages(channel), torch.cat(rows).double().mean(0), rtol=1e-5, atol=1e-6)
 
 
 def test_a_coin_says_what_its_generator_says():

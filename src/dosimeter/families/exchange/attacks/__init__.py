@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dosimeter.families.exchange.attacks.batch_property import BatchProperty
     from dosimeter.families.exchange.attacks.coin import Coin
     from dosimeter.families.exchange.attacks.distribution.distribution_inference import DistributionInference
+    from dosimeter.families.exchange.attacks.distribution.set_property import SetProperty
     from dosimeter.families.exchange.attacks.distribution.world_coin import WorldCoin
     from dosimeter.families.exchange.attacks.label_only import LabelOnly
     from dosimeter.families.exchange.attacks.rebuilding.any_record import AnyRecord
@@ -39,6 +40,7 @@ __all__ = [
     "InvertingGradients",
     "LabelOnly",
     "MeanRecord",
+    "SetProperty",
     "TaskCoin",
     "TaskInference",
     "UntrainedEncoder",
@@ -64,6 +66,7 @@ ATTACKS: Registry[type[Any]] = Registry(
         "untrained_encoder": "tasks.untrained_encoder:UntrainedEncoder",
         "task_coin": "tasks.task_coin:TaskCoin",
         "distribution_inference": "distribution.distribution_inference:DistributionInference",
+        "set_property": "distribution.set_property:SetProperty",
         "world_coin": "distribution.world_coin:WorldCoin",
     },
 )
@@ -93,7 +96,11 @@ def default_rows(question: Question = "property") -> list[dict[str, Any]]:
         return [{"name": name} for name in ("task_inference", "untrained_encoder", "task_coin")]
     if question == "distribution":
         tests = ("loss", "threshold", "mean", "kl", "logits")
-        return [*({"name": "distribution_inference", "test": one} for one in tests), {"name": "world_coin"}]
+        return [
+            *({"name": "distribution_inference", "test": one} for one in tests),
+            *({"name": "set_property", "channel": one} for one in get_args(Channel)),
+            {"name": "world_coin"},
+        ]
     rows: list[dict[str, Any]] = [{"name": "batch_property", "channel": one} for one in get_args(Channel)]
     return [*rows, {"name": "label_only"}, {"name": "coin"}]
 

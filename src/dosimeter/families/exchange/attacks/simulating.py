@@ -25,7 +25,7 @@ from dosimeter.families.exchange.threat import Channel
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AccessError
 from dosimeter.training.joint.gradients import others_gradient, others_update
-from dosimeter.training.joint.transcript import ALL, COORDINATOR
+from dosimeter.training.joint.transcript import ALL, COORDINATOR, Transcript
 from dosimeter.training.recipe import GuardsMessages, Hyperparameters
 
 Gradients = Mapping[str, Float[Tensor, "k ..."]]
@@ -64,15 +64,29 @@ def observed_of(game: ExchangeGame, channel: Channel, stand: Stand) -> dict[int,
         channel: what is read.
         stand: knows what the adversary's own party gave, which a secure sum does not show.
     """
-    seen, hidden = game.seen, game.seen.agreement.sum_bits is not None
+    return observed_in(game.seen, channel, (game.victim, game.adversary), stand.own_parts)
+
+
+def observed_in(
+    seen: Transcript, channel: Channel, who: tuple[str, str], own_parts: Callable[[], dict[int, dict[str, Tensor]]]
+) -> dict[int, Mapping[str, Tensor]]:  # fmt: skip
+    """What the adversary saw in a channel, by step; as `observed_of`, which gives its game.
+
+    Args:
+        seen: the adversary's part of the messages.
+        channel: what is read.
+        who: the victim, then the adversary.
+        own_parts: what the adversary's own party gave at each step; asked for where a secure sum does not show it.
+    """
+    (victim, adversary), hidden = who, seen.agreement.sum_bits is not None
     if channel not in PARTS:
-        return seen.of("alignment_gradient" if channel == "alignment_gradient" else "representations", game.victim)
+        return seen.of("alignment_gradient" if channel == "alignment_gradient" else "representations", victim)
     if channel != ("update" if seen.agreement.method == "fedavg" else "gradient"):
         return {}
-    if game.adversary == COORDINATOR:
-        return seen.of("sum", ALL) if hidden else seen.of("update" if channel == "update" else "gradient", game.victim)
+    if adversary == COORDINATOR:
+        return seen.of("sum", ALL) if hidden else seen.of("update" if channel == "update" else "gradient", victim)
     worked_out = others_update if channel == "update" else others_gradient
-    return dict(worked_out(seen, game.adversary, stand.own_parts() if hidden else None))
+    return dict(worked_out(seen, adversary, own_parts() if hidden else None))
 
 
 def simulated(

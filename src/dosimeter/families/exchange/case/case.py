@@ -232,8 +232,17 @@ def exchange_case(system: TrainedSystem, threat: ExchangeThreat, attacks: Sequen
     require_joint(system, threat)
     case = ExchangeCase(system, threat, tuple(attacks), partners_of(threat, system))
     require_trainable(case)
+    return able(case)
+
+
+def able(case: ExchangeCase) -> ExchangeCase:
+    """The case without default attacks that can run with no defenses either.
+
+    Raises:
+        ConfigError: no attack that reads messages can run.
+    """
     require_telling(case.attacks, case.refusals())
-    link = system.link
+    link = case.system.link
     bare = refusals(case.attacks, case.partners, str(link.transfer), replace(link.hyperparameters, defenses=()))
     return replace(case, attacks=named_or_able(case.attacks, bare))
 

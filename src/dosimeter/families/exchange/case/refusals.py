@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import torch
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.people import Partners, Watched
+from dosimeter.families.exchange.threat import Channel
 from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.training.joint.guarding import Guard
 from dosimeter.training.joint.methods import SHOWING
@@ -34,13 +36,18 @@ def refusals(
         method: how.
         recipe: with its defenses.
     """
-    found = {row.id: _refusal(str(row.attack.needs.channel or ""), partners, method, recipe) for row in attacks}
+    found = {row.id: _refusal(row.attack.needs.channel or "", partners, method, recipe) for row in attacks}
     return {name: reason for name, reason in found.items() if reason}
+
+
+def readable(partners: Partners, method: str, recipe: Hyperparameters) -> tuple[Channel, ...]:
+    """Channels in which something of the victim can be read; arguments as of `refusals`."""
+    return tuple(one for one in get_args(Channel) if not _refusal(one, partners, method, recipe))
 
 
 def _refusal(channel: str, partners: Partners | Watched, method: str, recipe: Hyperparameters) -> str:
     """Why what is read in a channel cannot be; empty if it can, or if nothing is read."""
-    if not channel:
+    if channel in ("", "trunk"):  # every party holds the shared layers
         return ""
     word, pair = WORDS[channel], [partners.victim, partners.adversary]
     if not crosses(channel, method):

@@ -14,14 +14,16 @@ from jaxtyping import Bool, Int
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.exchange.attacks.simulating import PARTS
 from dosimeter.families.exchange.case.batches import shuffled
-from dosimeter.families.exchange.case.case import ExchangeCase, require_joint, require_trainable
+from dosimeter.families.exchange.case.case import ExchangeCase, able, require_joint, require_trainable
 from dosimeter.families.exchange.case.people import partners_of
+from dosimeter.families.exchange.case.refusals import readable
 from dosimeter.families.exchange.case.told import counted, listed
 from dosimeter.families.exchange.distribution.people import Drawn, drawn_of
 from dosimeter.families.exchange.distribution.play import DistributionJob, WorldJob
 from dosimeter.families.exchange.stored import evidence_file, truth_file
-from dosimeter.families.exchange.threat import ExchangeThreat
+from dosimeter.families.exchange.threat import Channel, ExchangeThreat
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.jobs.arrays import save_arrays
@@ -96,6 +98,18 @@ class DistributionCase:
         """Trainings that the adversary plays with records of its own in the victim's place."""
         return tuple(self._world("shadow", one, self._share(world)) for one, world in enumerate(self.own_worlds))
 
+    @cached_property
+    def _channels(self) -> tuple[Channel, ...]:
+        """What of the messages can be read, whichever attacks run, so that another attack trains nothing anew."""
+        link = self.system.link
+        found = readable(self.joint.partners, str(link.transfer), link.hyperparameters)
+        return tuple(one for one in found if not (self._hidden and one in PARTS))
+
+    @property
+    def _hidden(self) -> bool:
+        """Returns whether parts are summed up in secret."""
+        return self.joint.plain[0].agreement.sum_bits is not None
+
     def _share(self, world: Any) -> float:
         """Share of records with the property in a world."""
         return self.drawn.shares[0 if world else 1]
@@ -105,7 +119,7 @@ class DistributionCase:
         drawn, rng = self.drawn, generator(self.system.seed, f"exchange {kind}", index)
         pool, counts = (drawn.own, drawn.own_counts) if kind == "shadow" else (drawn.groups[index // 2], drawn.counts)
         rows = pool.draw(counts, share, rng)
-        return WorldJob(self.joint.arena, self._job(kind, index, rows, rng), drawn.probes)
+        return WorldJob(self.joint.arena, self._job(kind, index, rows, rng), drawn.probes, self._channels)
 
     def _job(self, kind: Kind, index: int, rows: Int[Array, " m"], rng: np.random.Generator) -> JointJob:
         """One joint training; what the adversary plays holds no record of any other party."""
@@ -134,8 +148,25 @@ class DistributionCase:
         return real, null
 
     def refusals(self) -> Mapping[str, str]:
-        """Implements `Case`: every party holds the shared layers at the end."""
-        return {}
+        """Implements `Case`."""
+        hidden = {
+            row.id: "needs the others' part of a secure sum, which holds this party's own too: read the joint model, "
+            "or leave the attack out"
+            for row in self.joint.attacks
+            if self._hidden and row.attack.needs.channel in PARTS
+        }
+        return {**hidden, **self.joint.refusals()}
+
+    @property
+    def running(self) -> list[NamedAttack]:
+        """Attacks that are not refused."""
+        refused = self.refusals()
+        return [row for row in self.joint.attacks if row.id not in refused]
+
+    @property
+    def shown_attacks(self) -> tuple[NamedAttack, ...]:
+        """Implements `LeavesOutDefaults`."""
+        return self.joint.attacks
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
@@ -144,7 +175,7 @@ class DistributionCase:
             (f"stage {self.system.link.name}", [*self.joint.plain, *self.nulls, *self.worlds]),
             ("shadows", self.shadows),
             ("models", self.joint.answers),
-            ("attacks", [play for row in self.joint.attacks for play in self.plays(row)]),
+            ("attacks", [play for row in self.running for play in self.plays(row)]),
         ]
 
     def datasets(self) -> list[Dataset]:
@@ -162,7 +193,7 @@ class DistributionCase:
             "attacks": [[row.id, row.name, row.settings] for row in self.joint.attacks],
             "runs": [job.key for job in (*self.joint.plain, *self.nulls, *self.worlds, *self.shadows)],
             "answers": [job.key for job in self.joint.answers],
-            "plays": [play.key for row in self.joint.attacks for play in self.plays(row)],
+            "plays": [play.key for row in self.running for play in self.plays(row)],
         }
 
     def begin(self, progress: Callable[[str, int, int], None]) -> DistributionCase:
@@ -188,10 +219,11 @@ class DistributionCase:
         if self.joint.answers:
             truth |= {name: np.stack([one.load(name) for one in self.joint.answers]) for name in ("joint", "alone")}
         save_arrays(truth_file(folder), truth)
-        threat, partners = self.threat, self.joint.partners
+        threat, partners, refused = self.threat, self.joint.partners, self.refusals()
         for index, row in enumerate(self.joint.attacks):
-            real, null = (play.load() for play in self.plays(row))
-            save_arrays(evidence_file(folder, index), {"guesses": real[None, None], "null_guesses": null[None]})
+            if row.id not in refused:
+                real, null = (play.load() for play in self.plays(row))
+                save_arrays(evidence_file(folder, index), {"guesses": real[None, None], "null_guesses": null[None]})
         return {
             "threat": {
                 "question": threat.question, "at_risk": self.system.link.name, "access": threat.access,
@@ -205,7 +237,7 @@ class DistributionCase:
                 **counted(self.system, partners), "drawn": self.drawn.size, "own": int(self.drawn.own_counts.sum()),
                 "probes": len(self.drawn.probes),
             },
-            "attacks": [listed(row, "") for row in self.joint.attacks],
+            "attacks": [listed(row, refused.get(row.id, "")) for row in self.joint.attacks],
             "gates": [],
         }  # fmt: skip
 
@@ -222,5 +254,6 @@ def distribution_case(
     partners = partners_of(threat, system)
     joint = ExchangeCase(system, threat.model_copy(update={"targets": 1}), tuple(attacks), partners)
     require_trainable(joint)
+    joint = able(joint)
     drawn = drawn_of(threat, partners, system.seed, joint.size)
     return DistributionCase(threat, joint, drawn)

@@ -21,8 +21,11 @@ class DistributionGame:
         ids: of the trainings `[v]`.
         predictions: probabilities that the adversary's model of each gives to the probe records.
         own: the same of trainings that the adversary played with records of their own, and the probe records.
+        messages: the mean of all messages of the attack's channel, as numbers, of each training `[v d]`, and of each of
+            the adversary's own `[m d]`; None for an attack that reads none.
     """
 
     ids: Array
     predictions: Float[Array, "v n c"]
     own: Own
+    messages: tuple[Float[Array, "v d"], Float[Array, "m d"]] | None = None

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.exchange.attacks.simulating import observed_in, read
 from dosimeter.families.exchange.distribution.game import DistributionGame
 from dosimeter.families.exchange.inferring.distributions import Own
 from dosimeter.families.exchange.inverting.observed import holding
 from dosimeter.families.exchange.play.job import Arena
 from dosimeter.families.exchange.play.model import SharedModel
+from dosimeter.families.exchange.threat import Channel
 from dosimeter.families.play import AttackJob, attack_key, blamed, log_scores
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
@@ -25,14 +28,15 @@ from dosimeter.jobs.keyed import FollowingJob
 from dosimeter.models.architectures import as_float
 from dosimeter.training.joint.job import JointJob
 from dosimeter.training.joint.methods import SHOWING
-from dosimeter.training.joint.transcript import COORDINATOR
+from dosimeter.training.joint.transcript import COORDINATOR, Transcript
 
 
 @dataclass(frozen=True)
 class WorldJob(FollowingJob):
     """Trains jointly and asks the adversary's model for its probe records; the messages themselves are not kept.
 
-    Its entry holds `predictions` `[n c]`. The model is what the adversary has at the end: the shared layers that it
+    Its entry holds `predictions` `[n c]`, and as `messages/channel` the mean over steps of what each message says in
+    numbers `[d]`. The model is what the adversary has at the end: the shared layers that it
     was sent, and its own last layer, or the one that the source sends it. Zhang, Tople and Ohrimenko ("Leakage of
     Dataset Properties in Multi-Party Machine Learning", USENIX Security 2021, https://arxiv.org/abs/2006.07267) read
     the jointly trained model so.
@@ -41,11 +45,13 @@ class WorldJob(FollowingJob):
         arena: where attacks play.
         job: the joint training, which is done here and not stored.
         probes: rows of the adversary's probe records `[n]`.
+        channels: what of the messages is kept.
     """
 
     arena: Arena
     job: JointJob
     probes: Int[Array, " n"]
+    channels: tuple[Channel, ...]
 
     @property
     def follows(self) -> JointJob:
@@ -58,7 +64,8 @@ class WorldJob(FollowingJob):
         arena = self.arena
         return {
             "kind": "exchange world", "job": self.job.key, "victim": arena.victim, "adversary": arena.adversary,
-            "auxiliary": arena.auxiliary, "rows": arrays_hash(probes=self.probes), "code": package_code(__name__),
+            "auxiliary": arena.auxiliary, "rows": arrays_hash(probes=self.probes), "channels": list(self.channels),
+            "code": package_code(__name__),
         }  # fmt: skip
 
     @property
@@ -93,8 +100,24 @@ class WorldJob(FollowingJob):
         model = torch.nn.Sequential(holding(trunk, trunks[max(trunks)]), holding(last, head)).eval()
         inputs = as_float(job.store.load(arena.auxiliary)["inputs"]).float()[torch.from_numpy(self.probes)]
         with torch.inference_mode():
-            found = torch.softmax(model(inputs).double(), 1).float()
-        self.store.save(self.key, {"predictions": found}, self.definition)
+            found = {"predictions": torch.softmax(model(inputs).double(), 1).float()}
+        found |= {f"messages/{one}": self._mean(seen, one) for one in self.channels}
+        self.store.save(self.key, found, self.definition)
+
+    def _mean(self, seen: Transcript, channel: Channel) -> Tensor:
+        """The mean over all steps of what the victim's messages of a channel say.
+
+        Gradients are read in both ways of `batch_property`: entries depend on the victim's last layer, but what the
+        adversary plays are whole trainings, with last layers of their own, over which that evens out.
+        """
+        told = observed_in(seen, channel, (self.arena.victim, self.arena.adversary), dict)
+        rows = [read(channel, {name: one[None] for name, one in step.items()}, "both") for step in told.values()]
+        return torch.cat(rows).double().mean(0)
+
+    def load_messages(self, channel: str) -> Float[Array, " d"]:
+        """The mean of all messages of a channel, once the job is done."""
+        found: Array = self.store.load(self.key)[f"messages/{channel}"].numpy()
+        return found
 
     def load(self) -> Float[Array, "n c"]:
         """Probabilities of the probe records, once the job is done."""
@@ -153,7 +176,13 @@ class DistributionJob(AttackJob):
         asked, known = (np.stack([one.load() for one in jobs]) for jobs in (self.victims, self.own))
         labels = self.store.load(self.arena.auxiliary)["labels"].numpy()[self.victims[0].probes].astype(np.int64)
         ids = np.array([f"{one:04d}" for one in range(len(asked))])
-        return DistributionGame(ids, asked, Own(known, self.world, labels, self.probe_world))
+        channel, messages = self.row.attack.needs.channel, None
+        if channel not in (None, "trunk"):
+            first, second = (
+                np.stack([one.load_messages(channel) for one in jobs]) for jobs in (self.victims, self.own)
+            )
+            messages = first, second
+        return DistributionGame(ids, asked, Own(known, self.world, labels, self.probe_world), messages)
 
     def load(self) -> Array:
         """Log-scores `[v 2]`."""

@@ -45,6 +45,7 @@ def distribution_section(result: View) -> Section:
         "result": result, "badge": badge, "box": box_of(result, 0.5), "dose": _dose(result), "facts": _facts(result),
         "lines": lines_of(result, names, ("distribution_auc", "distribution_dose")), "transfer": transfer_of(result),
         "worlds": f"{first} and one with {second}", "nouns": words.plural(result["noun"]),
+        "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
     }  # fmt: skip
     templates = environment(Path(__file__).with_name("templates"))
     card, body = (
@@ -82,9 +83,9 @@ def _facts(result: View) -> list[tuple[str, str]]:
         ("Who watches", watches(result)),
         (
             "What they hold",
-            f"The joint model at the end, and {data['auxiliary']:,} {nouns} of their own, of which they know "
-            f"{told['property']}. {data['probes']:,} of these the model is asked about; with the others the adversary "
-            f"plays {told['shadows']} joint trainings, {data['own']:,} {nouns} in each.",
+            f"All messages, the joint model at the end, and {data['auxiliary']:,} {nouns} of their own, of which they "
+            f"know {told['property']}. {data['probes']:,} of these the model is asked about; with the others the "
+            f"adversary plays {told['shadows']} joint trainings, {data['own']:,} {nouns} in each.",
         ),
         (
             "The secret",

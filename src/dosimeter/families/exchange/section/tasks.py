@@ -111,6 +111,8 @@ def lines_of(
     """
     shown, lines = {one["attack"]: one["shown"] for one in result["details"]["tests"]}, []
     for one in result["attacks"]:
+        if one["reason"]:
+            continue
         auc, dose = (figures.find(result, one["id"], metric) for metric in metrics)
         yardstick = "control, must be at chance" if one["control"] else ""
         lines.append(

@@ -10,8 +10,8 @@ from dosimeter.results import words
 
 BADGES: Mapping[str, str] = {
     "withdrawn": "Withdrawn: a validity check failed",
-    "shown": "Leak shown: the joint model tells what share of all records has the property",
-    "not_shown": "Not shown that the joint model tells what share of all records has the property",
+    "shown": "Leak shown: the joint training tells what share of all records has the property",
+    "not_shown": "Not shown that the joint training tells what share of all records has the property",
     "not_resolvable": "Not resolvable: no attack could have been shown with so few trainings",
 }
 NOT_TESTED = (
@@ -19,7 +19,6 @@ NOT_TESTED = (
     "How often each class occurs, which a model is meant to tell: both worlds had equally many records of every class, "
     "so a property that goes with the classes is told by that too.",
     "Adversaries with more records of their own, or with more trainings of their own.",
-    "What single messages tell: the joint model at the end alone was read.",
     "A party that departs from the protocol, such as by a loss of its own.",
 )
 """What an audit of a distribution leaves open."""
@@ -48,7 +47,7 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     first, second = (words.percent(one) for one in told["mixtures"][0])
     what = (
         f"whether {first} or {second} of all {nouns} that the party “{told['victim']}” trains on have "
-        f"{told['property']} “{told['value']}”, from the joint model and from {nouns} of its own"
+        f"{told['property']} “{told['value']}”, from the joint training and from {nouns} of its own"
     )
     lines = {
         "shown": [f"{party} can tell {what}."],

@@ -25,7 +25,8 @@ NOT_TESTED = (
     "Properties that the audit does not name: messages may tell those too.",
     'Which records are in a batch (`question = "records"`), and whether single records took part.',
     "Adversaries with more or better records of their own than those above.",
-    "The property of all records of the victim, by all steps together: single batches alone were judged.",
+    'The property of all records of the victim, by all steps together (`question = "distribution"`): single batches '
+    "alone were judged.",
     "Time, size and order of messages: numbers alone were read.",
 )
 """What an audit of exchange leaves open."""

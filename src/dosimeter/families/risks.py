@@ -360,8 +360,8 @@ def _reason(risk: Risk, available: Mapping[str, Collection[str]]) -> str:
         return risk.rule.untested
     if risk.access in ("features", "gradients") and risk.knows == UNKNOWN:
         return (
-            "the attacks of this release need what the first half makes of records of the adversary's own, or the "
-            "second half"
+            "the attacks of this release need what the first half makes of records of the adversary's own, its layers, "
+            "or the second half"
         )
     if _access(risk) not in available[family]:
         return f"no attack of family {family} reads {risk.access} at a cut"

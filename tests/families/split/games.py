@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,18 @@ def readout(features, labels):
     return lambda seen: 10 * (seen @ fitted[:-1] + fitted[-1])
 
 
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """The layers of a first half, as one function makes them; a `Form`."""
+
+    made: Callable[[], nn.Module]
+
+    def fresh(self, seed):
+        """Another one."""
+        with seed_torch(seed):
+            return self.made()
+
+
 class Small(nn.Module):
     """A first half of one convolution without bias, or one that forgets its records."""
 
@@ -107,7 +120,8 @@ def game_of(seed, *, leaks, secret=False, noise=0.0, width=20, victims=60, auxil
     rest = readout(half.features(known), side.labels)
     ids = np.arange(victims).astype(str)
     training = Training(true, forgets=not leaks, seed=seed)
-    game = SplitGame(ids, features(true), side, sought, asked=half, half=half, rest=rest, training=training)
+    form = Layers(lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, half.weight.shape[1], bias=False)))
+    game = SplitGame(ids, features(true), side, sought, asked=half, half=half, rest=rest, training=training, form=form)
     return game, (true, values)
 
 

@@ -21,6 +21,7 @@ QUICK = {
     "white_box": {"steps": 60},
     "latent_prior": {"steps": 60, "latent": 9},
     "shadow": {"epochs": 20},
+    "unsplit": {"rounds": 3, "steps": 5},
     "fsha": {"steps": 20, "warm_up": 20, "scales": (1.0,)},
     "attribute_pool": {"classifiers": ("logistic", "svm")},
     "decensor": {"epochs": 15},
@@ -148,6 +149,8 @@ def test_what_an_attack_does_not_get_it_asks_for():
         ("random_decoder", {"queries": 4}),
         ("label_inference", {"rounds": 0}),
         ("fsha", {"steps": 0}),
+        ("unsplit", {"rounds": 0}),
+        ("unsplit", {"smooth": -0.1}),
         ("fsha", {"scales": ()}),
     ],
 )
@@ -158,7 +161,7 @@ def test_wrong_settings(name, settings):
 
 def test_a_game_holds_nothing_of_a_victim_but_what_was_seen():
     assert {one.name for one in dataclasses.fields(SplitGame)} == {
-        "ids", "seen", "auxiliary", "secret", "asked", "half", "rest", "training",
+        "ids", "seen", "auxiliary", "secret", "asked", "half", "rest", "training", "form",
     }  # fmt: skip
     assert {one.name for one in dataclasses.fields(Auxiliary)} == {"seen", "inputs", "labels", "persons"}
     game, (true, _) = game_of(7, leaks=False)
@@ -173,15 +176,15 @@ def test_a_game_holds_nothing_of_a_victim_but_what_was_seen():
 
 def test_defaults_leave_out_attributes_that_nobody_named():
     assert {row["name"] for row in default_rows(attributes=True)} == ATTACKS.keys() - {
-        "label_inference", "gradient_labels", "fsha",
+        "label_inference", "gradient_labels", "fsha", "unsplit",
     }  # fmt: skip
-    assert {row["name"] for row in default_rows(attributes=False)} == {
-        name
-        for name in ATTACKS
-        if name not in ("attribute_pool", "decensor", "label_inference", "gradient_labels", "raw_input", "fsha")
-    }
+    assert {row["name"] for row in default_rows(attributes=False)} == ATTACKS.keys() - {
+        "attribute_pool", "decensor", "label_inference", "gradient_labels", "raw_input", "fsha", "unsplit",
+    }  # fmt: skip
     assert {row["name"] for row in default_rows(attributes=True, answers=False, gradients=True)} == ATTACKS.keys() - {
-        "shadow", "output_only", "fsha",
+        "shadow", "output_only", "fsha", "unsplit",
     }  # fmt: skip
     active = {row["name"] for row in default_rows(attributes=False, active=True)}
     assert active == {row["name"] for row in default_rows(attributes=False)} | {"fsha"}
+    blind = {row["name"] for row in default_rows(attributes=False, blind=True)}
+    assert blind == {row["name"] for row in default_rows(attributes=False)} | {"unsplit"}

@@ -52,7 +52,10 @@ class Split(BuiltInFamily):
 
         own = cast(SplitThreat, threat)
         seen = own.answers == "seen"
-        rows = default_rows(attributes=bool(own.attributes), answers=seen, gradients=own.gradients, active=own.active)
+        rows = default_rows(
+            attributes=bool(own.attributes), answers=seen, gradients=own.gradients, active=own.active,
+            blind=own.knows == "nothing",
+        )  # fmt: skip
         return [] if transferred else rows
 
     def beside(self, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from dosimeter.families.split.threat import Knows
 from dosimeter.foundation.arrays import Array
@@ -34,6 +34,7 @@ class Needs:
         plain: whether records must be plain numbers, and not texts; they always must if the input is sought.
         gradients: whether it reads, in the place of features, what comes back over the cut in training.
         active: whether it decides, as the server, what comes back over the cut in training.
+        form: whether it knows the layers of the first half, and runs these with weights of its own.
         access: always features.
     """
 
@@ -46,6 +47,7 @@ class Needs:
     plain: bool = False
     gradients: bool = False
     active: bool = False
+    form: bool = False
     access: Access = Access.FEATURES
 
     @property
@@ -56,7 +58,9 @@ class Needs:
         known = {
             "weights": "the first half's weights",
             "queries": "what the first half makes of records of their own",
-            "nothing": "nothing of the first half",
+            "nothing": "the layers of the first half without their weights"
+            if self.form
+            else "nothing of the first half",
         }
         labels = ", labels of the attribute" if self.goal == "attribute" else ""
         rest = ", the second half" if self.rest else ""
@@ -144,6 +148,19 @@ class SecondHalf(Protocol):
         ...
 
 
+@runtime_checkable
+class Form(Protocol):
+    """The layers of the first half without the weights of the true one."""
+
+    def fresh(self, seed: int) -> nn.Module:
+        """Another one with fresh weights, which can be trained; it maps records to what the adversary reads.
+
+        Args:
+            seed: of the weights.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class SplitGame:
     """What crosses the cut of one deployed model, before an adversary who wants the inputs or an attribute of them.
@@ -160,6 +177,7 @@ class SplitGame:
         rest: the second half; None unless the attack needs it.
         training: the first half before its training and in it, with the victims' records; None unless the attack
             decides what comes back.
+        form: the layers of the first half; None unless the attack runs these with weights of its own.
     """
 
     ids: Array
@@ -170,6 +188,7 @@ class SplitGame:
     half: FirstHalf | None = None
     rest: SecondHalf | None = None
     training: Trained | None = None
+    form: Form | None = None
 
     @property
     def device(self) -> str:

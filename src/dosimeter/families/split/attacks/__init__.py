@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dosimeter.families.split.attacks.attribute_pool import AttributePool
     from dosimeter.families.split.attacks.decensor import Decensor
     from dosimeter.families.split.attacks.decoder import Decoder
+    from dosimeter.families.split.attacks.forms.unsplit import UnSplit
     from dosimeter.families.split.attacks.fsha import FSHA
     from dosimeter.families.split.attacks.labels.gradient_labels import GradientLabels
     from dosimeter.families.split.attacks.labels.label_inference import LabelInference
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ATTACKS", "FSHA", "AttributePool", "Decensor", "Decoder", "GradientLabels", "LabelInference", "LatentPrior",
-    "MeanInput", "OutputOnly", "RandomDecoder", "RawInput", "RidgeInverse", "Shadow", "WhiteBox", "default_rows",
+    "MeanInput", "OutputOnly", "RandomDecoder", "RawInput", "RidgeInverse", "Shadow", "UnSplit", "WhiteBox",
+    "default_rows",
 ]  # fmt: skip
 
 ATTACKS: Registry[type[Any]] = Registry(
@@ -35,6 +37,7 @@ ATTACKS: Registry[type[Any]] = Registry(
         "white_box": "white_box:WhiteBox",
         "latent_prior": "latent_prior:LatentPrior",
         "shadow": "shadow:Shadow",
+        "unsplit": "forms.unsplit:UnSplit",
         "fsha": "fsha:FSHA",
         "attribute_pool": "attribute_pool:AttributePool",
         "decensor": "decensor:Decensor",
@@ -50,7 +53,7 @@ ATTACKS: Registry[type[Any]] = Registry(
 
 
 def default_rows(
-    *, attributes: bool, answers: bool = True, gradients: bool = False, active: bool = False
+    *, attributes: bool, answers: bool = True, gradients: bool = False, active: bool = False, blind: bool = False
 ) -> list[dict[str, Any]]:
     """Rows for an audit file that names no attack.
 
@@ -59,6 +62,7 @@ def default_rows(
         answers: whether the adversary sees the answers; without them labels are inferred, and there is no floor.
         gradients: whether the adversary sees what comes back over the cut in training.
         active: whether the adversary decides what comes back.
+        blind: whether the adversary knows nothing of the first half, so that attacks which learn from it cannot run.
     """
     names = [
         "ridge",
@@ -66,6 +70,7 @@ def default_rows(
         "white_box",
         "latent_prior",
         *(["shadow"] if answers else []),
+        *(["unsplit"] if blind else []),  # slow, and seldom better than attacks that know more
         *(["fsha"] if active else []),
     ]
     if attributes:

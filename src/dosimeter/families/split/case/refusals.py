@@ -38,7 +38,7 @@ def refusals(
         found |= {
             row.id: f"needs gradients of the first half, but {closed}: leave it out"
             for row in attacks
-            if not found[row.id] and row.attack.needs.knows == "weights"
+            if not found[row.id] and (row.attack.needs.knows == "weights" or row.attack.needs.form)
         }
     if finished:
         found |= {row.id: f"{finished}: leave the attack out" for row in attacks if row.attack.needs.active}
@@ -53,7 +53,7 @@ def _refusal(row: NamedAttack, threat: SplitThreat, people: People, recorded: bo
         return "needs gradients that come back over the cut, but threat.gradients is false: grant it or leave it out"
     if needs.active and not threat.active:
         return "needs to decide what comes back in training, but threat.active is false: grant it or leave it out"
-    if recorded and (needs.knows == "weights" or needs.rest or needs.asks or needs.gradients):
+    if recorded and (needs.knows == "weights" or needs.rest or needs.asks or needs.gradients or needs.form):
         return "needs a half of the model, which recorded traffic has not: leave the attack out"
     if GRADES.index(needs.knows) > GRADES.index(threat.knows):
         return f"needs knows = {needs.knows!r}, but threat.knows is {threat.knows!r}: grant it or leave the attack out"

@@ -13,6 +13,7 @@ from torch import Tensor
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.play import AttackJob, attack_key, blamed, check_reconstructions, log_scores
 from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
+from dosimeter.families.split.play.form import OwnForm
 from dosimeter.families.split.play.halves import AskedHalf, CutModel, OpenHalf, Server
 from dosimeter.families.split.play.record import Recording, RecordJob
 from dosimeter.families.split.play.steered import Steered, steered_seed
@@ -167,7 +168,12 @@ class PlayJob(AttackJob):
             half=OpenHalf(model) if model is not None and needs.knows == "weights" else None,
             rest=Server(model) if model is not None and needs.rest else None,
             training=self._steered() if needs.active else None,
+            form=self._form(record) if needs.form and isinstance(record, RecordJob) else None,
         )
+
+    def _form(self, record: RecordJob) -> OwnForm:
+        """The layers of the first half; of the whole model where answers are read."""
+        return OwnForm(CutModel(record, None if self.reads_answers else self.source))
 
     def _steered(self) -> Steered | None:
         """The training whose gradients the attack returns; None where there is none."""

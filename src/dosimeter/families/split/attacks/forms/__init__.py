@@ -1,0 +1,1 @@
+"""Attacks that know the layers of the first half and none of their weights."""

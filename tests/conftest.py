@@ -1,5 +1,6 @@
 """What all tests share: one thread for each of pytest's processes, and the record of measured figures."""
 
+import gc
 import itertools
 import json
 import os
@@ -21,11 +22,22 @@ jaxtyping.jaxtyped = jaxtyped
 settings.register_profile("any machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+# Imports and parsed tests make millions of objects that stay, and the collector of garbage looks at them again and
+# again: a fifth of the time in which tests are collected.
+gc.disable()
+
 collect_ignore = ["own_kinds.py"]  # holds a class whose attributes raise, which the search for doctests asks for
 
 
 WORLDS = 40
 """Of a detection limit in the default tests: with all 300 each audit without a leak would take a second more."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish():
+    """From now on garbage is collected again, but what is there stays out of it."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -170,28 +170,6 @@ def test_a_killed_run_continues_to_the_same_bytes(entries, tmp_path):
     assert not list(out.parent.glob(".store/.draft-*"))
 
 
-@pytest.mark.slow
-def test_workers_end_when_their_parent_is_killed(tmp_path):
-    settings = chain("full", epochs=400)
-    out = tmp_path / "run"
-    killed_after(2, settings, out, workers=2)
-    limit = time.monotonic() + 600
-    while any(str(out) in line for line in _command_lines()) and time.monotonic() < limit:
-        time.sleep(0.2)
-    assert not any(str(out) in line for line in _command_lines())
-
-
-def _command_lines() -> list[str]:
-    """Command lines of all processes."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        except OSError:  # the process ended meanwhile
-            continue
-    return found
-
-
 def test_a_damaged_entry_is_found_by_its_hash_and_made_again(tmp_path, caplog):
     settings = parse(chain() | FEW, base=BASE)
     out = tmp_path / "run"

@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -22,19 +20,19 @@ import torch
 from loky import ProcessPoolExecutor
 from threadpoolctl import threadpool_limits
 
+import dosimeter
 from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.foundation.wording import one_line, quote
 from dosimeter.jobs.store import Store
+from dosimeter.jobs.worker import ONE_THREAD, start_forked_worker, start_worker
 
 if TYPE_CHECKING:
     from dosimeter.jobs.ray_runner import RayRunner
 
 J = TypeVar("J")
 Done = Callable[[int], None]
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""Environment of a worker: libraries that a job loads read it; `torch.set_num_threads` reaches PyTorch only."""
 WORTH_STARTING = 10.0
-"""Seconds of work for which processes are started, each of which loads PyTorch first; jobs say theirs as `brief`."""
+"""Seconds of work for which processes are started, for which PyTorch is loaded again; jobs say theirs as `brief`."""
 RunnerName = Literal["auto", "serial", "processes", "ray"]
 
 
@@ -133,7 +131,7 @@ class SerialRunner:
 
 
 class ProcessRunner:
-    """Runs jobs in fresh processes with one thread each, which serve all jobs of a run and end if it is interrupted.
+    """Runs jobs in other processes with one thread each, which serve all jobs of a run and end if it is interrupted.
 
     A single job runs in this process, where PyTorch is already loaded; so do jobs that say that they are brief, unless
     processes have been started before. Processes are loky's: they do not import the
@@ -155,9 +153,7 @@ class ProcessRunner:
             SerialRunner().run(function, jobs, done)
             return
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self.workers, initializer=_start_worker, initargs=(list(sys.path), os.getpid()), env=ONE_THREAD
-            )
+            self._pool = _pool(self.workers, {function.__module__, *(type(job).__module__ for job in jobs)})
         futures: dict[Future[None], int] = {self._pool.submit(function, job): i for i, job in enumerate(jobs)}
         try:
             for future in as_completed(futures):
@@ -192,24 +188,28 @@ class ProcessRunner:
             self._pool.shutdown(wait=True)
 
 
+def _pool(workers: int, modules: Collection[str]) -> ProcessPoolExecutor:
+    """Processes that are forked from a server which has loaded this package, or started afresh where that cannot be.
+
+    Args:
+        workers: number of processes.
+        modules: names of modules that the first jobs need.
+    """
+    path = list(sys.path)
+    if sys.platform == "linux":  # elsewhere libraries of the system do not survive a fork
+        from dosimeter.jobs.fork_server import fork_context
+
+        context = fork_context([one for one in modules if one.startswith("dosimeter.")])
+        if context is not None:
+            setting = (path, dict(os.environ), dosimeter.__file__)
+            return ProcessPoolExecutor(workers, context=context, initializer=start_forked_worker, initargs=setting)
+    return ProcessPoolExecutor(workers, initializer=start_worker, initargs=(path, os.getpid()), env=ONE_THREAD)
+
+
 def _reason(error: PicklingError) -> str:
     """Why a job cannot be copied: loky gives the cause as the text of a traceback, which ends in it."""
     told = [line.strip(" \"'") for line in str(error.__cause__ or error).splitlines()]
     return one_line(next((line for line in reversed(told) if line), "one that cannot be copied"))
-
-
-def _start_worker(path: list[str], parent: int) -> None:
-    """Sets up a worker: import path of the parent, one thread, and an end when the parent ends, even by SIGKILL."""
-    sys.path[:] = path
-    sys.stdout = sys.stderr  # standard output belongs to the verb's own words, perhaps JSON; users' code may print
-    torch.set_num_threads(1)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def make_runner(

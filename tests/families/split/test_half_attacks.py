@@ -156,7 +156,7 @@ def test_queries_say_more_than_a_shadow_and_a_shadow_more_than_nothing(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_what_knowledge_is_worth_on_digits(seed):
-    """S2 and S12: records are worth more than weights, smoothness more than none, and all more than noise."""
+    """S2 and S12: records are worth more than weights, smoothness more than none, and all of them more than noise."""
     game, true = digits(seed)
     named = {
         "decoder": played("decoder", game),

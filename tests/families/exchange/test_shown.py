@@ -173,6 +173,9 @@ def test_ranks_of_each_run_count_alike():
 
 def test_details_fit_the_schema(tmp_path):
     found = measure(left(tmp_path, 5, told=1.0))
-    wanted = EXCHANGE.details_schema["else"]["else"]["properties"]["details"]
+    schema = EXCHANGE.details_schema
+    while "else" in schema:  # other questions come first
+        schema = schema["else"]
+    wanted = schema["properties"]["details"]
     assert set(wanted["required"]) == set(found.details)
     assert json.loads(json.dumps(dict(found.details))) == dict(found.details)

@@ -150,6 +150,28 @@ def test_swapped_halves_are_withdrawn_and_no_limit_is_met(tmp_path):
     assert {one.status for one in check(found.content, limits).outcomes} == {"withdrawn"}
 
 
+def test_a_model_that_is_right_on_non_members_and_wrong_on_members_is_withdrawn(tmp_path):
+    """Too few answers are wrong for the losses to be shown lower; before, no leak was said to be shown."""
+    sure = np.random.default_rng(3).uniform(0.4, 0.99, 400)
+    sure[:24] = 0.2
+    answers = {row.tobytes(): (label, one) for row, label, one in zip(INPUTS, LABELS, sure, strict=True)}
+
+    def model(inputs):
+        found = [answers[row.tobytes()] for row in np.asarray(inputs, INPUTS.dtype)]
+        table = np.full((len(found), 5), 1.0)
+        for row, (label, one) in enumerate(found):
+            table[row] = (1 - one) / 4
+            table[row, label] = one
+        return table
+
+    found, gates = audited(tmp_path, model)
+    assert gates["P16"]["status"] == "fail"
+    assert gates["P16"]["message"].startswith("The AUC of right answers lies below 0.5 beyond chance")
+    assert found.status == "withdrawn"
+    aucs = {row["attack"]: row["value"] for row in flat(found.content)["estimates"] if row["metric"] == "auc"}
+    assert aucs["loss"] > 0.42
+
+
 def test_what_warns_of_meaning_meets_no_limit(tmp_path):
     model = supplied_models.untrained(supplied_models.Data(*PARTS["members"]), 0)
     found, gates = audited(tmp_path, model)

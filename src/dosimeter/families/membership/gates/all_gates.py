@@ -250,11 +250,13 @@ def _levels(material: Material, attack: str) -> tuple[Array, Array] | None:
 
 
 def _on_all_attacks(material: Material, measured: Mapping[str, Measured], found: Found) -> list[Gate]:
-    """P8 and P16, over all attacks that are no control."""
+    """P8 and P16, over all attacks that are no control; P16 looks at right answers too."""
     real = [attack for attack in measured if attack not in material.aside]
     if not real:
         return []
     lead, single = material.leading or FPRS[0], [attack for attack in real if attack not in material.choice]
+    count = len(single) + (material.correct is not None)
+    right = _right(material, count)
     return [
         numbers.ties(
             {attack: material.scores[attack] for attack in real},
@@ -262,13 +264,22 @@ def _on_all_attacks(material: Material, measured: Mapping[str, Measured], found:
             found.headline,
         ),
         asked.sign(
-            {attack: measured[attack].auc for attack in single},
-            {attack: _strict(material, attack, len(single)) for attack in single},
+            {attack: measured[attack].auc for attack in single} | right,
+            {attack: _strict(material, attack, count) for attack in single} | right,
             found.headline,
             shown=found.shown,
             door=str(material.summary["door"]),
         ),
     ]
+
+
+def _right(material: Material, count: int) -> dict[str, Estimate]:
+    """The AUC of right answers, with an interval like those of `_strict`; members have no fewer of them."""
+    if material.correct is None:
+        return {}
+    scores = Scores(material.truth.ids, material.correct[:, : len(material.truth.ids)].astype(float))
+    level = 1 - 2 * asked.RARE / count
+    return {"right answers": auc(scores, material.truth, rng=material.rng("right answers"), level=level)}
 
 
 def _strict(material: Material, attack: str, count: int) -> Estimate:

@@ -201,7 +201,7 @@ def unlike_target(members: int, shadow_size: int, correct: Sequence[float]) -> G
 def sign(
     aucs: Mapping[str, Estimate], strict: Mapping[str, Estimate], headline: str | None, *, shown: bool, door: str
 ) -> Gate:
-    """P16: attacks whose AUC lies below 1/2 beyond chance; the sign is never turned.
+    """P16: attacks, or right answers, whose AUC lies below 1/2 beyond chance; the sign is never turned.
 
     If another attack is shown to find members, this is a warning. If none is, the scores separate members from
     non-members in the wrong direction, so the audit must not say "no leak".

@@ -34,7 +34,7 @@ DATASETS: dict[str, NamedData] = {
     ),
     "drawn-faces": NamedData(
         load=load_drawn_faces,
-        about="faces drawn by a formula, 400 people with 20 pictures each, groups of 50 people, looks known exactly",
+        about="faces drawn by a formula, grey 32x32, 400 people with 20 pictures each, in groups of 50",
         records=8000,
         shape=(1, 32, 32),
         noun="picture",

@@ -74,7 +74,7 @@ class Measured:
 
         Of tasks it is a training, of a distribution a pair of trainings.
         """
-        targets, n = self.null_coins.shape
+        targets, n = self.left.truth["coins"].shape[1:]
         if self._question == "distribution":
             return np.arange(targets * n) // 2
         return np.repeat(np.arange(targets), n) if self._question == "tasks" else None

@@ -2,10 +2,10 @@
 
 `python benchmarks/inversion_characters.py [STEP[:SEED] ...]` writes `results/inversion_characters.json`. Steps are
 `main`, `settings`, `membership`, `fisher`, `near`, `digits`, `textures` for nets that were pretrained on other records,
-and `vgg`, `resnet` for other nets. Each is one audit for each of its seeds. Runs are kept in the folder that
-DOSIMETER_RUNS names, and the file is written after each, so that a further call goes on where one stopped. It needs
-copies of Omniglot and CIFAR-10, which DOSIMETER_OMNIGLOT and DOSIMETER_CIFAR10 name. `inversion_page.py` makes the
-tables of `docs/inversion.md`.
+and `vgg`, `resnet`, `vit` for other nets, against which attacks search longer in fewer numbers. Each is one audit for
+each of its seeds. Runs are kept in the folder that DOSIMETER_RUNS names, and the file is written after each, so that a
+further call goes on where one stopped. It needs copies of Omniglot and CIFAR-10, which DOSIMETER_OMNIGLOT and
+DOSIMETER_CIFAR10 name. `inversion_page.py` makes the tables of `docs/inversion.md`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from dosimeter.statistics.identification import recognised
 PATH = Path(__file__).parent / "results" / "inversion_characters.json"
 SEEDS = {
     "main": (0, 1, 2),
-    **dict.fromkeys(("settings", "membership", "fisher", "near", "digits", "textures", "vgg", "resnet"), (0,)),
+    "vgg": (0, 1, 2),
+    **dict.fromkeys(("settings", "membership", "fisher", "near", "digits", "textures", "resnet", "vit"), (0,)),
 }
 LARGEST = 0.0025
 """Size of the small changes under which an accuracy is kept."""
@@ -49,6 +50,13 @@ ATTACKS = (
     {"name": "prior_best", "samples": 400},
     {"name": "mean_public"},
 )
+LONGER = (
+    {"name": "ppa", "aim": "margin", "restarts": 3, "steps": 150},
+    {"name": "ppa", "id": "ppa views", "aim": "margin", "restarts": 3, "steps": 50, "copies": 3, "copied": "views"},
+    {"name": "gmi", "id": "gmi checkpoint", "restarts": 3, "steps": 75, "lr": 0.05, "checkpoint": "usual"},
+    *ATTACKS[2:],
+)
+"""Attacks on other nets. Each of the first three takes 450 gradients for each class, `gmi` those of two networks."""
 PRIOR = {"prior": "vae", "prior_steps": 2500, "latent": 64}
 
 
@@ -67,15 +75,26 @@ def bido(x: float) -> dict[str, Any]:
     return {"name": "bido", "measure": "hsic", "lambda_x": x, "lambda_y": 10 * x}
 
 
+def random(blocks: int) -> dict[str, Any]:
+    """A row whose frozen blocks were never trained."""
+    row = frozen(blocks, name=f"random-{blocks}")
+    row["stage"]["pretrain"] = {"epochs": 1, "lr": 1e-9}
+    return row
+
+
+def smoothed(alpha: float) -> dict[str, Any]:
+    """Negative label smoothing."""
+    return {"name": "negative_label_smoothing", "alpha": alpha}
+
+
 EARLY = tuple(finetuned(f"stopped-{epochs}", epochs=epochs) for epochs in (20, 8))
 DEPTHS = tuple(frozen(blocks) for blocks in (3, 2, 1))
-RANDOM = frozen(2, name="random-2")
-RANDOM["stage"]["pretrain"] = {"epochs": 1, "lr": 1e-9}
+RANDOM = random(2)
 MAIN = (
     *EARLY,
     *DEPTHS,
     finetuned("bido-0.1", bido(0.1)),
-    finetuned("negative-0.05", {"name": "negative_label_smoothing", "alpha": -0.05}),
+    finetuned("negative-0.05", smoothed(-0.05)),
     finetuned("mid-0.03", {"name": "mid", "beta": 0.03}),
     frozen(2, bido(0.1), name="last-2-bido"),
     RANDOM,
@@ -85,18 +104,40 @@ AGAIN = (*EARLY, *DEPTHS, RANDOM, finetuned("bido-0.1", bido(0.1)))
 """The other seeds."""
 SETTINGS = (
     *(finetuned(f"bido-{x}", bido(x)) for x in (0.02, 0.5)),
-    *(finetuned(f"negative-{-alpha}", {"name": "negative_label_smoothing", "alpha": alpha}) for alpha in (-0.02, -0.2)),
+    *(finetuned(f"negative-{-alpha}", smoothed(alpha)) for alpha in (-0.02, -0.2)),
     *(finetuned(f"mid-{beta}", {"name": "mid", "beta": beta}) for beta in (0.003, 0.3)),
 )
 """The two other settings of each defense."""
 PRETRAINED = {"near": "near", "digits": "mnist-5k", "textures": "inversion_data:textures"}
 """Other records to pretrain on, by step: another alphabet, digits, gratings."""
-NETS = {"vgg": {}, "resnet": {"widths": [12, 24, 48], "blocks": [1, 1, 1]}}
-"""Options of other nets, by step, of which half of the blocks are frozen, or none; eight and four blocks."""
+NETS = {
+    "vgg": {},
+    "resnet": {"widths": [12, 24, 48], "blocks": [1, 1, 1]},
+    "vit": {"width": 64, "depth": 4, "heads": 4, "patch": 4},
+}
+"""Options of other nets, by step; their blocks are eight, four and five."""
+WIDER = (
+    *EARLY,
+    *(frozen(blocks) for blocks in (6, 4, 2)),
+    random(4),
+    *(finetuned(f"bido-{x}", bido(x)) for x in (0.02, 0.1, 0.5)),
+    *(finetuned(f"negative-{-alpha}", smoothed(alpha)) for alpha in (-0.02, -0.05, -0.2)),
+    *(finetuned(f"mid-{beta}", {"name": "mid", "beta": beta}) for beta in (0.003, 0.03, 0.3)),
+    frozen(4, bido(0.1), name="last-4-bido"),
+)
+"""Rows of `vgg`: 2, 4 or 6 of its 8 blocks are frozen, and each other defense has three settings."""
+WIDER_AGAIN = tuple(
+    row
+    for name in ("stopped-20", "last-4", "bido-0.1", "last-6", "stopped-8")
+    for row in WIDER
+    if row["id"] == name
+)
+"""The other seeds of `vgg`."""
 ROWS = {
     "main": MAIN,
-    "vgg": (*EARLY, frozen(4)),
+    "vgg": WIDER,
     "resnet": (*EARLY, frozen(2)),
+    "vit": (*EARLY, frozen(2)),
     "settings": SETTINGS,
     "membership": DEPTHS,
     "fisher": (),
@@ -110,7 +151,7 @@ def audit(step: str, seed: int) -> dict[str, Any]:
     parts = {name: {**omniglot, "where": {"group": list(groups)}} for name, groups in ALPHABETS.items()}
     threat = {
         "family": "inversion", "public": "public", "verifier": "verifier", "judges": "network",
-        "fisher": step == "fisher", **PRIOR,
+        "fisher": step == "fisher", **PRIOR, **({"latent": 16} if step in NETS else {}),
     }  # fmt: skip
     made: dict[str, Any] = {
         "name": f"characters-{step}", "seed": seed, "data": parts,
@@ -125,9 +166,11 @@ def audit(step: str, seed: int) -> dict[str, Any]:
                 "schedule": "one-cycle", "augment": ["shift"],
             },
         ],
-        "threat": threat, "attack": list(ATTACKS),
-        "variant": list(AGAIN if step == "main" and seed else ROWS[step]),
+        "threat": threat, "attack": list(LONGER if step in NETS else ATTACKS),
+        "variant": list({"main": AGAIN, "vgg": WIDER_AGAIN}[step] if seed else ROWS[step]),
     }  # fmt: skip
+    for stage in made["stage"]:
+        stage |= {"optimizer": "adam", "lr": 0.001} if step == "vit" else {}
     if step == "membership":
         made["threat"] = [{"family": "membership", "shadows": 8, "targets": 4}, threat]
         made["attack"] = [
@@ -201,7 +244,6 @@ def membership(result: Any) -> dict[str, Any] | None:
 
 def main() -> None:
     """Runs the steps that are named, seed by seed, and writes the figures."""
-    content = json.loads(PATH.read_text("utf-8")) if PATH.is_file() else {}
     with tempfile.TemporaryDirectory() as draft:
         base = Path(os.environ.get("DOSIMETER_RUNS", draft))
         wanted = [(step, seed) for step in sys.argv[1:] or list(SEEDS) for seed in SEEDS[step.partition(":")[0]]]
@@ -212,6 +254,7 @@ def main() -> None:
             folder = base / f"{step}-{seed}"
             verbs.run(parse(audit(step, seed), base=Path(__file__).parent), folder, workers=1, store=base / ".store")
             own = {**numbers(folder), "seconds": round(time.time() - started)}
+            content = json.loads(PATH.read_text("utf-8")) if PATH.is_file() else {}  # steps may run side by side
             content.setdefault(step, {})[str(seed)] = own
             content |= {"hardware": hardware()}
             PATH.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -17,12 +17,14 @@ ROOT = Path(__file__).parents[1]
 PAGE, RESULTS = ROOT / "docs" / "inversion.md", ROOT / "benchmarks" / "results"
 DRAWS = 10_000
 """Bootstrap samples of the classes."""
-ATTACKS = ("ppa", "ppa views", "brep_mi")
-"""Attacks that search; the strongest of them counts."""
+ATTACKS = ("ppa", "ppa views", "gmi checkpoint", "brep_mi")
+"""Attacks that search; the strongest of them counts. Only the longer searches have the third."""
 CLOSE = 0.01
 """Accuracy by which a model may lie outside those of the undefended ones, to be put beside them."""
-DEPTHS = ("none", "last-3", "last-2", "last-1")
-"""From no frozen block to three of four."""
+DEPTHS = {"vgg": ("none", "last-6", "last-4", "last-2"), "main": ("none", "last-3", "last-2", "last-1")}
+"""From no frozen block to three quarters of them, by step."""
+FURTHER = {"main": "settings"}
+"""Steps that have more rows of another's table."""
 
 
 def hits(variant: dict[str, Any], attack: str, kind: str = "recognised") -> np.ndarray:
@@ -87,26 +89,26 @@ def table(head: list[str], rows: list[list[str]]) -> list[str]:
     return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
 
 
-def runs(content: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """Variants of each run that has one of this name: of the main step by seed, else of the step with the settings."""
-    for step in ("main", "settings"):
+def runs(content: dict[str, Any], name: str, main: str) -> list[dict[str, Any]]:
+    """Variants of each run that has one of this name: of a step by seed, else of that with its further rows."""
+    for step in (main, FURTHER.get(main, "")):
         found = [run["variants"] for run in content.get(step, {}).values() if name in run["variants"]]
         if found:
-            base = content["main"]
+            base = content[main]
             return [
-                {**(base[seed]["variants"] if step == "settings" and seed in base else {}), **run["variants"]}
+                {**(base[seed]["variants"] if step != main and seed in base else {}), **run["variants"]}
                 for seed, run in content[step].items()
                 if name in run["variants"]
             ]
     return []
 
 
-def names(content: dict[str, Any]) -> list[str]:
-    """All variants in the order in which they are told."""
-    from inversion_characters import MAIN, SETTINGS
+def names(content: dict[str, Any], main: str) -> list[str]:
+    """All variants of a table in the order in which they are told."""
+    from inversion_characters import ROWS
 
-    listed = ["none", *(row["id"] for row in (*MAIN, *SETTINGS))]
-    return [name for name in listed if runs(content, name)]
+    listed = ["none", *(row["id"] for step in (main, FURTHER.get(main)) if step for row in ROWS[step])]
+    return [name for name in listed if runs(content, name, main)]
 
 
 def rejected(variants: list[dict[str, Any]]) -> str:
@@ -116,42 +118,67 @@ def rejected(variants: list[dict[str, Any]]) -> str:
     return "–" if not named.sum() else f"{100 * (1 - (named * taken).sum() / named.sum()):.0f} % of {named.sum():.0f}"
 
 
-def main_table(content: dict[str, Any]) -> list[str]:
+def label(name: str) -> str:
+    """What a row is called."""
+    return "all layers" if name == "none" else f"`{name}`"
+
+
+def main_table(content: dict[str, Any], step: str) -> list[str]:
     """Every model: accuracy, the strongest attack, and what is recognised beside an undefended model as accurate."""
     rows = []
-    for name in names(content):
-        whole = runs(content, name)
+    tried = [one for one in ATTACKS if one in content[step]["0"]["variants"]["none"]["attacks"]]
+    for name in names(content, step):
+        whole = runs(content, name, step)
         own = [one[name] for one in whole]
-        level = float(np.mean([accuracy(one) for one in own]))
         held = float(np.mean([one["utility"]["perturbed_accuracy"][0] for one in own]))
         pairs = [(one[name], beside(one, accuracy(one[name]))) for one in whole]
         fit = [strongest(one) - other for one, other in pairs if other is not None]
         undefended = name == "none" or name.startswith("stopped")
-        searched = [share(ends(np.stack([hits(one, attack) for one in own]))) for attack in ATTACKS]
-        rows.append(
-            [
-                "all layers" if name == "none" else f"`{name}`", str(len(own)), f"{100 * level:.1f} %",
-                f"{100 * held:.1f} %", *searched,
-                share(ends(np.stack([hits(one, "prior_best") for one in own]))),
-                "" if undefended else "none as accurate" if len(fit) < len(own) else points(ends(np.stack(fit))),
-                rejected(own),
-            ]
-        )  # fmt: skip
+        shares = [share(ends(np.stack([hits(one, attack) for one in own]))) for attack in (*tried, "prior_best")]
+        level = float(np.mean([accuracy(one) for one in own]))
+        least = "" if undefended else "none as accurate" if len(fit) < len(own) else points(ends(np.stack(fit)))
+        found = [label(name), str(len(own)), f"{100 * level:.1f} %", f"{100 * held:.1f} %", *shares]
+        rows.append([*found, named(own), least, rejected(own)])
+    columns = {"ppa": "`ppa`", "ppa views": "`ppa` over views", "gmi checkpoint": "`gmi` with checkpoint"}
     head = [
-        "trained", "seeds", "accuracy", "under small changes", "`ppa`", "`ppa` over views", "`brep_mi`", "`prior_best`",
-        "strongest, beside an undefended model as accurate", "rejected by the lineup",
+        "trained", "seeds", "accuracy", "under small changes", *(columns.get(one, f"`{one}`") for one in tried),
+        "`prior_best`", "named by the classifier", "strongest, beside an undefended model as accurate",
+        "rejected by the lineup",
     ]  # fmt: skip
     return table(head, rows)
 
 
-def slopes(content: dict[str, Any]) -> tuple[float, float, float]:
+def named(variants: list[dict[str, Any]]) -> str:
+    """Share that the classifier names right of what the strongest attack made, over seeds and classes."""
+    return share(ends(np.stack([strongest(one, "classified") for one in variants])))
+
+
+def nets_table(content: dict[str, Any]) -> list[str]:
+    """Other nets, one seed each."""
+    rows = []
+    for step, words in {"resnet": "residual, 4 blocks", "vit": "transformer, 5 blocks"}.items():
+        for run in content.get(step, {}).values():
+            for name, own in run["variants"].items():
+                other = None if name == "none" or name.startswith("stopped") else beside(run["variants"], accuracy(own))
+                change = "" if other is None else points(ends((strongest(own) - other)[None]))
+                found = [share(ends(strongest(own, kind)[None])) for kind in ("recognised", "classified")]
+                best = share(ends(hits(own, "prior_best")[None]))
+                rows.append([words, label(name), f"{100 * accuracy(own):.1f} %", *found, best, change])
+    head = [
+        "net", "trained", "accuracy", "recognised", "named by the classifier", "`prior_best`",
+        "strongest, beside an undefended model as accurate",
+    ]  # fmt: skip
+    return table(head, rows)
+
+
+def slopes(content: dict[str, Any], step: str) -> tuple[float, float, float]:
     """Change of the strongest attack for each further frozen block at matched accuracy, over seeds and classes."""
     found = []
-    for run in content["main"].values():
+    for run in content[step].values():
         variants = run["variants"]
         pairs = [
             (depth, strongest(variants[name]) - other)
-            for depth, name in enumerate(DEPTHS)
+            for depth, name in enumerate(DEPTHS[step])
             if name in variants and (other := beside(variants, accuracy(variants[name]))) is not None
         ]
         if len(pairs) > 1:
@@ -165,13 +192,12 @@ def membership_table(content: dict[str, Any]) -> list[str]:
     """Membership and inversion of the same chain under each frozen depth."""
     rows = []
     for run in content["membership"].values():
-        for name in DEPTHS:
+        for name in DEPTHS["main"]:
             own, variant = run["membership"][name], run["variants"][name]
             cells = ["{:.3f} ({:.3f} to {:.3f})".format(*own[attack]["auc"]) for attack in ("lira online", "loss")]
             cells.insert(1, "{:.1f} % ({:.1f} to {:.1f})".format(*(100 * one for one in own["lira online"]["tpr"])))
-            label = "all layers" if name == "none" else f"`{name}`"
             found = share(ends(hits(variant, "ppa")[None]))
-            rows.append([label, f"{100 * accuracy(variant):.1f} %", *cells, found])
+            rows.append([label(name), f"{100 * accuracy(variant):.1f} %", *cells, found])
     head = ["trained", "accuracy", "`lira`, AUC", "`lira`, TPR at 1 % FPR", "`loss`, AUC", "`ppa`, recognised"]
     return table(head, rows)
 
@@ -218,7 +244,8 @@ def layers_table(content: dict[str, Any]) -> list[str]:
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
-    "characters": main_table, "layers": layers_table, "membership": membership_table, "distance": distance_table,
+    "characters": lambda content: main_table(content, "vgg"), "convnet": lambda content: main_table(content, "main"),
+    "nets": nets_table, "layers": layers_table, "membership": membership_table, "distance": distance_table,
 }  # fmt: skip
 
 
@@ -235,7 +262,8 @@ def filled(page: str) -> str:
 
 def told(content: dict[str, Any]) -> Iterator[str]:
     """Numbers that the text beside the tables quotes."""
-    yield f"slope for each frozen block at matched accuracy: {points(slopes(content))} points"
+    for step in DEPTHS:
+        yield f"{step}: slope from depth to depth at matched accuracy: {points(slopes(content, step))} points"
     for step, own in content.items():
         for seed, run in own.items() if step != "hardware" else ():
             yield f"{step} {seed}: {run['verdict']}, judges {run['judges']}, null {run['null_audit']}, {run['failed']}"

@@ -127,10 +127,7 @@ WIDER = (
 )
 """Rows of `vgg`: 2, 4 or 6 of its 8 blocks are frozen, and each other defense has three settings."""
 WIDER_AGAIN = tuple(
-    row
-    for name in ("stopped-20", "last-4", "bido-0.1", "last-6", "stopped-8")
-    for row in WIDER
-    if row["id"] == name
+    row for name in ("stopped-20", "last-4", "bido-0.1", "last-6") for row in WIDER if row["id"] == name
 )
 """The other seeds of `vgg`."""
 ROWS = {

@@ -244,7 +244,7 @@ def layers_table(content: dict[str, Any]) -> list[str]:
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
-    "characters": lambda content: main_table(content, "vgg"), "convnet": lambda content: main_table(content, "main"),
+    "characters": lambda content: main_table(content, "main"), "vgg": lambda content: main_table(content, "vgg"),
     "nets": nets_table, "layers": layers_table, "membership": membership_table, "distance": distance_table,
 }  # fmt: skip
 

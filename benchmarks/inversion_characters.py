@@ -134,7 +134,7 @@ ROWS = {
     "main": MAIN,
     "vgg": WIDER,
     "resnet": (*EARLY, frozen(2)),
-    "vit": (*EARLY, frozen(2)),
+    "vit": (frozen(2),),
     "settings": SETTINGS,
     "membership": DEPTHS,
     "fisher": (),

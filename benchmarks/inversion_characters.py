@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -247,10 +246,10 @@ def main() -> None:
         for step, seed in wanted:
             if step.partition(":")[2] not in ("", str(seed)):
                 continue
-            step, started = step.partition(":")[0], time.time()
+            step = step.partition(":")[0]
             folder = base / f"{step}-{seed}"
             verbs.run(parse(audit(step, seed), base=Path(__file__).parent), folder, workers=1, store=base / ".store")
-            own = {**numbers(folder), "seconds": round(time.time() - started)}
+            own = numbers(folder)
             content = json.loads(PATH.read_text("utf-8")) if PATH.is_file() else {}  # steps may run side by side
             content.setdefault(step, {})[str(seed)] = own
             content |= {"hardware": hardware()}

@@ -59,7 +59,7 @@ def test_the_slope_over_depths_is_that_of_a_line(page):
     """Accuracies are all alike, and each frozen block takes one class more."""
     run = {"none": model(0.9, "1111"), "stopped-8": model(0.5, "1111")}
     run |= {"last-3": model(0.9, "1110"), "last-2": model(0.9, "1100"), "last-1": model(0.9, "1000")}
-    assert page.slopes({"main": {"0": {"variants": run}}})[0] == pytest.approx(-0.25)
+    assert page.slopes({"main": {"0": {"variants": run}}}, "main")[0] == pytest.approx(-0.25)
 
 
 def test_the_page_has_the_stored_figures(page, stored):
@@ -69,21 +69,29 @@ def test_the_page_has_the_stored_figures(page, stored):
     assert all(run["identities"] >= 40 for run in stored["main"].values())
 
 
+def _changes(page, stored, step, name):
+    """Points by which a variant changes the strongest attack at matched accuracy, with the ends of its interval."""
+    runs = [run["variants"] for run in stored[step].values()]
+    found = [page.strongest(one[name]) - page.beside(one, page.accuracy(one[name])) for one in runs]
+    return [round(100 * one) for one in page.ends(np.stack(found))]
+
+
 def test_the_text_says_what_the_figures_say(page, stored):
     """Figures that the page and the README quote, and the words that they carry."""
     text, readme = ((ROOT / name).read_text("utf-8") for name in ("docs/inversion.md", "README.md"))
     assert "the slope over depths is {:+.0f} points for each block ({:+.0f} to {:+.0f})".format(
-        *(100 * one for one in page.slopes(stored))
+        *(100 * one for one in page.slopes(stored, "main"))
     ) in " ".join(text.split())
-    changes = {}
-    for name in ("last-3", "last-2", "last-1"):
-        runs = [run["variants"] for run in stored["main"].values()]
-        found = [page.strongest(one[name]) - page.beside(one, page.accuracy(one[name])) for one in runs]
-        changes[name] = [round(100 * one) for one in page.ends(np.stack(found))]
-    assert f"`last-3` and `last-2` make {-changes['last-3'][0]} and {-changes['last-2'][0]} points fewer" in text
-    assert changes["last-3"][2] > 0 >= changes["last-2"][2]
-    told = ["{} points ({} to {:+})".format(*changes["last-3"]), "{} ({} to {})".format(*changes["last-2"])]
-    assert f"strongest attack changed by {' to '.join(told)}" in readme
+    last_3, last_2, last_6 = (
+        _changes(page, stored, *place) for place in (("main", "last-3"), ("main", "last-2"), ("vgg", "last-6"))
+    )
+    assert f"`last-3` and `last-2` make {-last_3[0]} and {-last_2[0]} points fewer" in text
+    assert f"`last-6` makes {last_6[0]} points more recognisable and not fewer ({last_6[1]} to {last_6[2]:+};" in text
+    assert last_3[2] > 0 >= last_2[2]
+    assert last_6[1] < 0 < last_6[2]
+    claim = "{} points ({} to {:+}) and {} ({} to {}) on one network, and by {:+} ({} to {:+}) on another"
+    told = claim.format(*last_3, *last_2, *last_6)
+    assert f"strongest attack changed by {told}" in " ".join(readme.split())
     undefended = [page.hits(run["variants"]["none"], "ppa").mean() for run in stored["main"].values()]
     assert (
         "Without a defense {:.0f} %, {:.0f} % and {:.0f} % are recognised from the three models".format(

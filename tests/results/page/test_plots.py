@@ -1,6 +1,7 @@
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib
+import numpy as np
 import pytest
 
 from dosimeter.results.page import plots
@@ -63,6 +64,12 @@ def test_points_that_nearly_coincide_share_a_label_on_logarithmic_seconds():
 
 def test_one_point_alone_is_drawn():
     assert "1" in _texts(plots.over_seconds([(1, 2.0, 0.0, 0.0, 0.1)], share="members", title=""))
+
+
+def test_points_whose_seconds_differ_by_a_rounding_are_drawn():
+    points = [(1, 1e-4, 0.2, 0.1, 0.3), (2, np.nextafter(1e-4, 1), 0.5, 0.4, 0.6)]
+    texts = _texts(plots.over_seconds(points, share="members", title=""))
+    assert {"1", "2"} <= set(texts)
 
 
 def test_counts_become_shares():

@@ -234,11 +234,12 @@ def over_seconds(points: Sequence[Sequence[float]], *, share: str, title: str) -
     with _style("seconds"):
         figure, axes = _figure(5.5, 5.0)
         axes.set_xscale("log")
+        seconds = [one[1] for one in points]
+        # Before the points: matplotlib's own limits are one number where seconds differ by a rounding, and warn.
+        axes.set_xlim(min(seconds) / 2, max(seconds) * 3)
         for _, x, y, low, high in points:
             axes.plot([x, x], [low, high], color=SERIES[0], linewidth=1.2, alpha=0.55)
             axes.plot([x], [y], color=SERIES[0], marker="o", markersize=5, linestyle="")
-        seconds = [one[1] for one in points]
-        axes.set_xlim(min(seconds) / 2, max(seconds) * 3)
         axes.set_ylim(bottom=0)
         first, last = (np.log10(end) for end in axes.get_xlim())
         flat = [(one[0], (np.log10(one[1]) - first) / (last - first), 0, 0, one[2], 0, 0) for one in points]

@@ -7,7 +7,8 @@ the head gives the record. In statistics the same idea is called leave-one-out; 
 Liang, 2017, https://arxiv.org/abs/1703.04730).
 
 Axes: `p` records of the pool, of which a head trains on a random half; `d` features, the last one a constant; `c`
-classes; `g` times; `r` random halves. X `[p d]` are the features, K = X X', x_i is row i of X, π is a probability.
+classes; `g` times; `r` random halves. In arrays classes come before records, because sums over them then run over long
+rows, at a tenth of the time. X `[p d]` are the features, K = X X', x_i is row i of X, π is a probability.
 
 1. Reference (`_descend`). Gradient descent from weights 0 gives W = -(1/p) X' A. Row a_i of A `[p c]` is the *action*
    of record i: the sum over all updates of learning rate times residual (π minus label). A record acts on the head
@@ -42,13 +43,13 @@ averaged over halves, replace those of step 1, and steps 2 to 5 are repeated. Th
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import linalg
+from scipy.linalg import blas, lapack
 
 from dosimeter.families.membership.game import FrozenHead
 from dosimeter.foundation.arrays import Array
@@ -63,6 +64,8 @@ GROUP = 128
 """Fewest records in one update of the reference head, if the pool has as many."""
 BLOCK = 128
 """Number of records whose paths are computed at once."""
+MEMORY = 2**28
+"""Most bytes of factors of systems that are kept from one pass to the next."""
 LARGEST_RESPONSE = 0.9
 """Upper limit of D_i R_ii / p in equation (2), a share without unit: near 1 the linear expansion has no meaning."""
 VARIANCE_FLOOR = 0.1
@@ -91,13 +94,13 @@ class _Path:
     """Trajectory of the reference head, which starts from weights 0 and gives every record the weight 1 / p.
 
     Attributes:
-        logits: logits of all records at the kept times `[g p c]`.
-        action: A at the kept times `[g p c]`.
+        logits: logits of all records at the kept times `[g c p]`.
+        action: A' at the kept times `[g c p]`.
         seconds: learning rate, with momentum, that was spent since the kept time before `[g]`.
     """
 
-    logits: Float[Array, "g p c"]
-    action: Float[Array, "g p c"]
+    logits: Float[Array, "g c p"]
+    action: Float[Array, "g c p"]
     seconds: Float[Array, " g"]
 
     @functools.cached_property
@@ -108,7 +111,7 @@ class _Path:
         return result
 
     @functools.cached_property
-    def curvature(self) -> Float[Array, "p c"]:
+    def curvature(self) -> Float[Array, "c p"]:
         """D of equation (1): π (1 - π) of each record and class, summed over the trajectory."""
         result: Array = functools.reduce(np.add, self._spans())
         return result
@@ -120,7 +123,7 @@ class _Path:
         result: Array = (total / max(float(total[-1]), 1e-30)).astype(np.float32)
         return result
 
-    def _spans(self) -> Iterator[Float[Array, "p c"]]:
+    def _spans(self) -> Iterator[Float[Array, "c p"]]:
         """Yields the curvature of each span of time, one by one: all at once would need as much memory as logits."""
         for logits, weight in zip(self.logits, self.seconds * self.share, strict=True):
             p = _softmax(logits)
@@ -134,7 +137,7 @@ def closed_form(head: FrozenHead) -> Laws:
     The result for the last head is kept, since every target of a run asks for the same. The first pass takes each
     record's action from the reference. The second and third take it from heads that hold the record.
     """
-    x, onehot = head_inputs(head), np.eye(head.classes, dtype=np.float32)[head.labels]
+    x, onehot = head_inputs(head), np.eye(head.classes, dtype=np.float32)[:, head.labels]
     path = _descend(x, onehot, head)
     rng = np.random.default_rng(0)
     # A fixed draw: the laws of a head must not differ between the targets and attacks of a run.
@@ -143,23 +146,28 @@ def closed_form(head: FrozenHead) -> Laws:
     # The range of `nn.Linear` for d - 1 features: its heads start from such weights, the reference from 0.
     start /= np.float32(np.sqrt(x.shape[1] - 1))
     n, action, curvature = np.float32(len(x)), path.action[-1], path.curvature
-    source, diagonal = np.zeros_like(action), None
+    source, systems = np.zeros_like(action), (_dual if len(x) < x.shape[1] else _primal)(x)
+    shared = systems(curvature.mean(0))  # the first pass is rough, so one serves all classes
+    system: Callable[[int], _System] = lambda c: shared  # noqa: E731
     for turn, halves in enumerate((FIRST_HALVES, FIRST_HALVES, HALVES)):
         drawn = (signs[:halves], start[:halves])
-        diagonal, own, field, reaction = _respond(x, curvature, drawn, action, source, diagonal)
+        own, field, reaction = _respond(x, curvature, drawn, action, source, system)
         actions, bent = _own(path, x, own, field)
-        action = actions.mean(0)
+        action = actions.mean(1)
         # The linear reaction is taken off, because the next solution of (1) adds it again.
         source = action - path.action[-1] - reaction
         if turn == 0:  # D for which weight 1 / p responds as weight 2 / p does with `bent`
             bent = bent / (1 + 2 / n * own * bent)
-            curvature, diagonal = bent / (1 - np.minimum(own * bent / n, LARGEST_RESPONSE)), None
+            curvature = bent / (1 - np.minimum(own * bent / n, LARGEST_RESPONSE))
+            kept = MEMORY // (8 * min(x.shape) ** 2)
+            system = functools.lru_cache(maxsize=kept)(lambda c, final=curvature: systems(final[c]))
     moments = np.empty((4, len(x)))
     for part in _blocks(len(x)):
         # The record's own term, at weight 1 / p, is added back to the reference's logits: the cavity.
-        without = path.logits[-1, part] + own[part] * path.action[-1, part] / n + field[:, part]
+        cavity = path.logits[-1][:, part] + own[:, part] * path.action[-1][:, part] / n
+        without = cavity[:, None] + field[:, :, part]
         outside = _confidence(without, head.labels[part])
-        inside = _confidence(without - 2 / n * own[part] * actions[:, part], head.labels[part])
+        inside = _confidence(without - 2 / n * own[:, None, part] * actions[:, :, part], head.labels[part])
         moments[:, part] = inside.mean(0), inside.var(0, ddof=1), outside.mean(0), outside.var(0, ddof=1)
     return Laws(*moments)
 
@@ -179,25 +187,25 @@ def head_inputs(head: FrozenHead) -> Float[Array, "p d"]:
 
 
 def _softmax(logits: Array) -> Array:
-    """Probabilities over the last axis; the largest logit is subtracted first, so that nothing overflows."""
-    p: Array = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    p /= p.sum(axis=-1, keepdims=True)
+    """Probabilities over the first axis; the largest logit is subtracted first, so that nothing overflows."""
+    p: Array = np.exp(logits - logits.max(axis=0))
+    p /= p.sum(axis=0)
     return p
 
 
-def _confidence(logits: Float[Array, "r p c"], labels: Int[Array, " p"]) -> Float[Array, "r p"]:
+def _confidence(logits: Float[Array, "c r p"], labels: Int[Array, " p"]) -> Float[Array, "r p"]:
     """Logit-scaled confidence phi = log π_y - log(1 - π_y) in float64, nats."""
     z = logits.astype(np.float64)
     rows = np.arange(len(labels))
-    own = z[:, rows, labels].copy()
+    own = z[labels, :, rows].T.copy()
     # The true class is left out of the log-sum: 1 - π_y would round to 0 for confident answers.
-    z[:, rows, labels] = -np.inf
-    top = z.max(axis=-1)
-    result: Array = own - top - np.log(np.exp(z - top[..., None]).sum(axis=-1))
+    z[labels, :, rows] = -np.inf
+    top = z.max(axis=0)
+    result: Array = own - top - np.log(np.exp(z - top).sum(axis=0))
     return result
 
 
-def _descend(x: Float[Array, "p d"], onehot: Float[Array, "p c"], head: FrozenHead) -> _Path:
+def _descend(x: Float[Array, "p d"], onehot: Float[Array, "c p"], head: FrozenHead) -> _Path:
     """Runs gradient descent on the mean loss of all records: as many updates as a head makes, with its momentum.
 
     Records take turns in groups of at least `GROUP`, because a product with all of them is bound by memory. `pushed`
@@ -206,31 +214,44 @@ def _descend(x: Float[Array, "p d"], onehot: Float[Array, "p c"], head: FrozenHe
     steps, turns = len(head.rates), max(1, len(x) // GROUP)
     groups = [(np.ascontiguousarray(x[i::turns]), slice(i, None, turns)) for i in range(turns)]
     kept = set(np.unique(np.linspace(1, steps, min(TIMES, steps)).astype(int)).tolist())
-    weight = np.zeros((x.shape[1], onehot.shape[1]), np.float32)
+    weight = np.zeros((len(onehot), x.shape[1]), np.float32)
     velocity, action, pushed = np.zeros_like(weight), np.zeros_like(onehot), np.zeros_like(onehot)
     logits, actions, spent = [], [], []
     unit = total = 0.0
     for step, rate in enumerate(head.rates.tolist()):
         group, rows = groups[step % turns]
-        residual = (_softmax(group @ weight) - onehot[rows]) * np.float32(len(x) / len(group))
-        velocity = head.momentum * velocity + group.T @ residual / np.float32(len(x)) + head.weight_decay * weight
+        residual = (_softmax(weight @ group.T) - onehot[:, rows]) * np.float32(len(x) / len(group))
+        velocity = head.momentum * velocity + residual @ group / np.float32(len(x)) + head.weight_decay * weight
         pushed = head.momentum * pushed - head.weight_decay * action
-        pushed[rows] += residual
+        pushed[:, rows] += residual
         unit = head.momentum * unit + 1
         weight = weight - rate * velocity
         action += rate * pushed
         total += rate * unit
         if step + 1 in kept:
-            logits.append(x @ weight)
+            logits.append(weight @ x.T)
             actions.append(action.copy())
             spent.append(total)
     return _Path(np.stack(logits), np.stack(actions), np.diff(spent, prepend=0.0).astype(np.float32))
 
 
+@dataclass(frozen=True)
+class _System:
+    """Equation (1) for one class.
+
+    Attributes:
+        diagonal: of R `[p]`.
+        move: gives dZ for actions b / p `[p k]` and initial weights `[d k]`.
+    """
+
+    diagonal: Float[Array, " p"]
+    move: Callable[[Array, Array], Array]
+
+
 def _respond(
-    x: Float[Array, "p d"], curvature: Float[Array, "p c"], drawn: tuple[Float[Array, "r p"], Float[Array, "r d c"]],
-    action: Float[Array, "p c"], source: Float[Array, "p c"], diagonal: Float[Array, "p c"] | None = None,
-) -> tuple[Float[Array, "p c"], Float[Array, "p c"], Float[Array, "r p c"], Float[Array, "p c"]]:  # fmt: skip
+    x: Float[Array, "p d"], curvature: Float[Array, "c p"], drawn: tuple[Float[Array, "r p"], Float[Array, "r d c"]],
+    action: Float[Array, "c p"], source: Float[Array, "c p"], system: Callable[[int], _System],
+) -> tuple[Float[Array, "c p"], Float[Array, "c r p"], Float[Array, "c p"]]:  # fmt: skip
     """Computes the fields of equation (2) and own responses, class by class; steps 2 to 4 of the module's docstring.
 
     Args:
@@ -239,62 +260,76 @@ def _respond(
         drawn: signs s of the halves, and initial weights.
         action: the actions a of all records.
         source: change of the actions that is common to all halves: how the mean head differs from the reference.
-        diagonal: the diagonal of R if it is known; it is the most expensive part.
+        system: gives the system of a class.
 
     Returns:
-        The diagonal of R; own response, R_ii without D_i; the field of each half, with the response to `source`; the
-        actions D dZ with which all records react to `source`.
+        Own response, R_ii without D_i; the field of each half, with the response to `source`; the actions D dZ with
+        which all records react to `source`.
     """
     signs, start = drawn
-    found = np.empty_like(action) if diagonal is None else diagonal
     n, own, reaction = np.float32(len(x)), np.empty_like(action), np.empty_like(action)
-    field = np.empty((len(signs), *action.shape), np.float32)
-    solve = _dual(x) if len(x) < x.shape[1] else _primal(x)
-    for c in range(action.shape[1]):
-        halves = np.concatenate([signs * action[:, c], source[None, :, c]]).T
+    field = np.empty((len(action), len(signs), len(x)), np.float32)
+    for c in range(len(action)):
+        halves = np.concatenate([signs * action[c], source[c, None]]).T / n
         first = np.concatenate([start[:, :, c].T, np.zeros((x.shape[1], 1), np.float32)], axis=1)
-        found[:, c], moved = solve(curvature[:, c] / n, halves / n, first, None if diagonal is None else found[:, c])
+        solved = system(c)
+        diagonal, moved = solved.diagonal, solved.move(halves, first)
         # Sherman and Morrison, equation (2).
-        free = 1 / (1 - np.minimum(curvature[:, c] * found[:, c] / n, LARGEST_RESPONSE))
-        own[:, c], reaction[:, c] = found[:, c] * free, curvature[:, c] * moved[:, -1]
+        free = 1 / (1 - np.minimum(curvature[c] * diagonal / n, LARGEST_RESPONSE))
+        own[c], reaction[c] = diagonal * free, curvature[c] * moved[:, -1]
         # The own term R_ii b_i is added back, so that the sum runs over the others only.
-        moved = (moved + found[:, c, None] * halves / n) * free[:, None]
-        field[:, :, c] = (moved[:, :-1] + moved[:, -1:]).T
-    return found, own, field, reaction
+        moved = (moved + diagonal[:, None] * halves) * free[:, None]
+        field[c] = (moved[:, :-1] + moved[:, -1:]).T
+    return own, field, reaction
 
 
-def _primal(x: Float[Array, "p d"]) -> Any:
-    """Returns a solver for equation (1) by d x d systems; it also gives the diagonal of R unless that is known."""
+def _primal(x: Float[Array, "p d"]) -> Callable[[Float[Array, " p"]], _System]:
+    """Makes the system of a curvature D by matrices of d x d."""
 
-    def solve(curvature: Array, action: Array, start: Array, diagonal: Array | None = None) -> tuple[Array, Array]:
-        weighted = x * np.sqrt(curvature)[:, None]
-        lower = linalg.cholesky(weighted.T @ weighted + np.eye(x.shape[1], dtype=np.float32), lower=True)
-        if diagonal is None:
-            diagonal = (linalg.solve_triangular(lower, x.T, lower=True) ** 2).sum(0)
-        return diagonal, x @ linalg.cho_solve((lower, True), start - x.T @ action)
+    def system(curvature: Array) -> _System:
+        weighted = x * np.sqrt(curvature / np.float32(len(x)))[:, None]
+        inverse = _inverse_factor(weighted.T @ weighted)
+        reach = blas.strmm(1.0, inverse, x.T, lower=1)
 
-    return solve
+        def move(action: Array, start: Array) -> Array:
+            moved: Array = x @ (inverse.T @ (inverse @ (start - x.T @ action)))
+            return moved
+
+        return _System((reach * reach).sum(0), move)
+
+    return system
 
 
-def _dual(x: Float[Array, "p d"]) -> Any:
-    """Returns a solver for equation (1) by p x p systems, which are smaller if records are fewer than features."""
+def _dual(x: Float[Array, "p d"]) -> Callable[[Float[Array, " p"]], _System]:
+    """Makes the same by matrices of p x p, which are smaller if records are fewer than features."""
     kernel, norms = x @ x.T, (x * x).sum(1)
 
-    def solve(curvature: Array, action: Array, start: Array, diagonal: Array | None = None) -> tuple[Array, Array]:
-        root = np.sqrt(curvature)[:, None]
-        lower = linalg.cholesky(root * kernel * root.T + np.eye(len(x), dtype=np.float32), lower=True)
-        if diagonal is None:
-            diagonal = norms - (linalg.solve_triangular(lower, root * kernel, lower=True) ** 2).sum(0)
-        moved = x @ start - kernel @ action
-        moved -= (root * kernel).T @ linalg.cho_solve((lower, True), root * moved)
-        return diagonal, moved
+    def system(curvature: Array) -> _System:
+        root = np.sqrt(curvature / np.float32(len(x)))[:, None]
+        bent = root * kernel
+        inverse = _inverse_factor(bent * root.T)
+        reach = inverse @ bent
 
-    return solve
+        def move(action: Array, start: Array) -> Array:
+            moved: Array = x @ start - kernel @ action
+            moved -= reach.T @ (inverse @ (root * moved))
+            return moved
+
+        return _System(norms - (reach * reach).sum(0), move)
+
+    return system
+
+
+def _inverse_factor(matrix: Float[Array, "k k"]) -> Float[Array, "k k"]:
+    """The inverse of L, where I + matrix = L L': a product with it takes half as long as a triangular solution."""
+    matrix.flat[:: len(matrix) + 1] += 1
+    inverse: Array = lapack.strtri(linalg.cholesky(matrix, lower=True), lower=1)[0]
+    return inverse
 
 
 def _own(
-    path: _Path, x: Float[Array, "p d"], own: Float[Array, "p c"], field: Float[Array, "r p c"]
-) -> tuple[Float[Array, "r p c"], Float[Array, "p c"]]:
+    path: _Path, x: Float[Array, "p d"], own: Float[Array, "c p"], field: Float[Array, "c r p"]
+) -> tuple[Float[Array, "c r p"], Float[Array, "c p"]]:
     """Follows the action of each record at full weight in the field of the others; equation (3).
 
     Only the difference to the reference is integrated, so that coarse times do not bias it. The own response falls from
@@ -303,18 +338,21 @@ def _own(
     Returns:
         Action of each record in heads that hold it, for each half, and its curvature there, mean over the halves.
     """
-    n, norms = np.float32(len(x)), (x * x).sum(1)[:, None]
+    n, norms = np.float32(len(x)), (x * x).sum(1)
     fall = norms / np.maximum(own, 1e-12) - 1
-    actions, bent = np.zeros_like(field), np.zeros_like(own)
+    actions, bent = np.empty_like(field), np.zeros_like(own)
     for part in _blocks(len(x)):
-        others = np.ascontiguousarray(field[:, part])
-        action, before = np.zeros_like(others), np.zeros_like(own[part])
+        others = np.ascontiguousarray(field[:, :, part])
+        action, before = np.zeros_like(others), np.zeros_like(own[:, part])
         for i, span in enumerate(path.seconds):
-            logits, now = path.logits[i, part], 2 / n * norms[part] / (1 + fall[part] * path.buildup[i])
-            action += path.action[i, part] - before
-            before = path.action[i, part]
-            p = _softmax(logits + now / 2 * before + others * path.share[i] - now * action)
-            bent[part] += (p * (1 - p)).mean(0) * span * path.share[i]
-            action += span * (p - _softmax(logits))
-        actions[:, part] = action
+            logits, taken = path.logits[i][:, part], path.action[i][:, part]
+            now = 2 / n * norms[part] / (1 + fall[:, part] * path.buildup[i])
+            action += (taken - before)[:, None]
+            before = taken
+            p = _softmax((logits + now / 2 * before)[:, None] + others * path.share[i] - now[:, None] * action)
+            bent[:, part] += (p * (1 - p)).mean(1) * span * path.share[i]
+            p -= _softmax(logits)[:, None]
+            p *= span
+            action += p
+        actions[:, :, part] = action
     return actions, bent

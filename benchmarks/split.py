@@ -345,9 +345,9 @@ def of_repeats(one: dict[str, Any]) -> list[str]:
     ]
 
 
-def filled(text: str, content: dict[str, Any]) -> str:
+def filled(text: str, tables: dict[str, list[str]]) -> str:
     """The page with the rows between the marks `<!-- split:NAME -->` and `<!-- end -->`, after each table's head."""
-    for name, rows in lines(content).items():
+    for name, rows in tables.items():
         start = text.index(f"<!-- split:{name} -->")
         end = text.index("<!-- end -->", start)
         head = text[start:end].splitlines()[:4]
@@ -363,7 +363,7 @@ def main() -> None:
         base = Path(os.environ.get("DOSIMETER_RUNS", draft))
         for step in sys.argv[1:] or [one for one in (*STEPS, "null") if one not in content]:
             if step == "table":
-                PAGE.write_text(filled(PAGE.read_text("utf-8"), content), encoding="utf-8")
+                PAGE.write_text(filled(PAGE.read_text("utf-8"), lines(content)), encoding="utf-8")
                 continue
             content[step] = null(base, content.get("null", {})) if step == "null" else STEPS[step](base)
             save(content)

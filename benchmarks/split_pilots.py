@@ -2,7 +2,8 @@
 
 `python benchmarks/split_pilots.py [unforeseen] [hijacked] [channel]` writes `results/split_pilots.json` after each
 step, and goes on where a call stopped. Runs are kept in the folder that DOSIMETER_RUNS names. `unforeseen` and
-`channel` use `mnist-5k`, `hijacked` the digits of scikit-learn.
+`channel` use `mnist-5k`, `hijacked` the digits of scikit-learn. `python benchmarks/split_pilots.py table` fills the
+tables of `docs/split.md` from the file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from machine import hardware
+from split import PAGE, filled, number, row
 from torch import nn
 
 from dosimeter.config.audit import parse
@@ -147,6 +149,52 @@ def measured(step: str, base: Path) -> dict[str, Any]:
     return {"variants": found, "seconds": round(time.time() - started)}
 
 
+def one(rows: list[dict[str, Any]], metric: str, attack: str | None = None, digits: int = 2, **conditions: Any) -> str:
+    """A figure of one variant with its interval."""
+    (found,) = (
+        row
+        for row in rows
+        if (row["metric"], row["attack"]) == (metric, attack) and conditions.items() <= row["conditions"].items()
+    )
+    return number([found[name] for name in ("value", "low", "high")], digits)
+
+
+def of_unforeseen(name: str, rows: list[dict[str, Any]]) -> str:
+    """What fresh attacks tell of the attribute that was hidden, and of the other."""
+    told = [
+        one(rows, "attribute_auc", attack, 3, attribute=attribute)
+        for attribute in ("stroke", "slant")
+        for attack in ("attribute_pool", "output_only attribute")
+    ]
+    return row(f"`{name}`", one(rows, "accuracy", None, 3), *told)
+
+
+def of_hijacked(name: str, rows: list[dict[str, Any]]) -> str:
+    """What a server that steers makes of digits, beside a decoder of the honest model and what answers tell."""
+    attacks = ("fsha", "decoder", "output_only input", "mean_input")
+    return row(f"`{name}`", one(rows, "accuracy", None, 3), *(one(rows, "mse", attack, 4) for attack in attacks))
+
+
+def of_channel(name: str, rows: list[dict[str, Any]]) -> str:
+    """Bits that can cross, and what an attack tells of the stroke."""
+    bits = one(rows, "channel", None, 0) if name != "none" else "no bound"
+    return row(f"`{name}`", one(rows, "accuracy", None, 3), bits, one(rows, "attribute_auc", "attribute_pool", 3))
+
+
+def lines(content: dict[str, Any]) -> dict[str, list[str]]:
+    """Rows of the tables in `docs/split.md`, by table; the model without a defense first."""
+    makers = {"unforeseen": of_unforeseen, "hijacked": of_hijacked, "channel": of_channel}
+    return {
+        step: [make(name, content[step]["variants"][name]) for name in sorted(content[step]["variants"], key=_order)]
+        for step, make in makers.items()
+    }
+
+
+def _order(name: str) -> tuple[bool, str]:
+    """The place of a variant in a table."""
+    return name != "none", name
+
+
 def main(names: list[str]) -> None:
     """Does the steps that are named, or those that are left."""
     content = json.loads(PATH.read_text("utf-8")) if PATH.is_file() else {}
@@ -154,6 +202,9 @@ def main(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as draft:
         base = Path(os.environ.get("DOSIMETER_RUNS", draft))
         for step in names or [one for one in STEPS if one not in content]:
+            if step == "table":
+                PAGE.write_text(filled(PAGE.read_text("utf-8"), lines(content)), encoding="utf-8")
+                continue
             content = {**content, step: measured(step, base), "hardware": hardware()}
             PATH.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
             print(f"{step}: {content[step]['seconds']} s", flush=True)

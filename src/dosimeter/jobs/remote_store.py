@@ -11,7 +11,6 @@ import contextlib
 import functools
 import hashlib
 import logging
-import os
 import re
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dosimeter.foundation.errors import AuditError, ConfigError, StoreError
+from dosimeter.foundation.keys.known_code import cache_folder
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.store import Store, damage_of, damage_of_tensors, find_leftovers, own_name, writing
 
@@ -62,8 +62,7 @@ def open_store(place: Path | str) -> Store:
         return Store(Path(place))
     url = str(place)
     _open(url)
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return RemoteStore(home / "dosimeter" / hashlib.sha256(show_url(url).encode()).hexdigest()[:16], url)
+    return RemoteStore(cache_folder() / hashlib.sha256(show_url(url).encode()).hexdigest()[:16], url)
 
 
 @functools.cache

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dosimeter.foundation.keys.known_code import KnownCode, Reading
 from dosimeter.foundation.package import PACKAGE, ROOT
 from dosimeter.foundation.user_code import source_hash
 
@@ -35,6 +37,7 @@ def package_code(module: str) -> str:
             continue
         digests[name], imported = _read(file.read_bytes(), name, file.name == "__init__.py")
         waiting += imported
+    _known().save()
     return hashlib.sha256("".join(sorted(digests.values())).encode()).hexdigest()[:24]
 
 
@@ -54,8 +57,31 @@ def _file(name: str) -> Path | None:
 
 
 @cache
-def _read(source: bytes, name: str, is_package: bool) -> tuple[str, tuple[str, ...]]:
+def _known() -> KnownCode:
+    """What this process or another has read."""
+    return KnownCode()
+
+
+@cache
+def _reader() -> bytes:
+    """What a reading depends on beside what is read: how it is read, by this file, and by which Python."""
+    return Path(__file__).read_bytes() + sys.version.encode()
+
+
+@cache
+def _read(source: bytes, name: str, is_package: bool) -> Reading:
     """Digest of the code that a module runs (empty if none), and its imports from this package."""
+    place = f"{len(source)} {name} {is_package} ".encode()
+    entry = hashlib.sha256(place + source + _reader()).hexdigest()
+    known = _known().get(entry)
+    if known is None:
+        known = _parse(source, name, is_package)
+        _known().add(entry, known)
+    return known
+
+
+def _parse(source: bytes, name: str, is_package: bool) -> Reading:
+    """Implements `_read`, at 10 ms for a file."""
     tree = ast.parse(source)
     imported: set[str] = set()
     package = name if is_package else name.rpartition(".")[0]

@@ -32,6 +32,7 @@ from dosimeter.pipeline import verbs
 
 PATH = Path(__file__).parent / "results" / "joint_transfer.json"
 PAGE = Path(__file__).parents[1] / "docs" / "exchange.md"
+SEEDS = (0, 1, 2)
 SIDE = 8
 """Pixels of a side, as digits of UCI have them."""
 
@@ -239,10 +240,10 @@ def kept_of(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 STEPS: Mapping[str, Callable[[], dict[str, Any]]] = {
-    **{f"report {seed}": lambda seed=seed: found_in(audit(seed)) for seed in (0, 1, 2)},
+    **{f"report {seed}": lambda seed=seed: found_in(audit(seed)) for seed in SEEDS},
     "R5 gradients": lambda: found_in(pilot_r5("fedsgd")),
     "R5 representations": lambda: found_in(pilot_r5("coral")),
-    **{f"R6 {seed}": lambda seed=seed: found_in(pilot_r6(seed)) for seed in (0, 1, 2)},
+    **{f"R6 {seed}": lambda seed=seed: found_in(pilot_r6(seed)) for seed in SEEDS},
 }
 QUICK = "report 0"
 
@@ -323,12 +324,48 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
+def seeds(content: Mapping[str, Any]) -> Iterator[str]:
+    """Rows of the table of all reports: what undefended messages and models tell, and the gain, seed by seed."""
+    found = [content[f"report {seed}"] for seed in SEEDS]
+    for way, threat, variant, attack, told, _ in TABLE:
+        if variant == "none":
+            rows = [numbers_of(one, threat, variant, attack) for one in found]
+            leaks = [span(one.get("auc") or one["property_auc"]) for one in rows]
+            yield f"| {' | '.join((way, told, *leaks, *(gained(one, threat, variant) for one in found)))} |"
+
+
+def dropped(content: Mapping[str, Any]) -> Iterator[str]:
+    """Rows of the table of R5: what defenses of gradients and of representations hide, and what they cost."""
+    for step, way in (("R5 gradients", "gradients (`fedsgd`)"), ("R5 representations", "representations (`coral`)")):
+        for variant in content[step]["threats"]["r5"]["numbers"]:
+            own, labels = (numbers_of(content[step], "r5", variant, name) for name in ("batch_property", "label_only"))
+            model = numbers_of(content[step], "r5", variant, "")
+            told, alone = span(own["property_auc"]), f"{labels['property_auc'][0]:.2f}"
+            gain = span(model["transfer_gain"], 1, 100, "+")
+            yield f"| {way} | `{variant}` | {told} | {alone} | {span(model['accuracy'])} | {gain} |"
+
+
+def aligned(content: Mapping[str, Any]) -> Iterator[str]:
+    """Rows of the table of R6: each alignment, seed by seed."""
+    for way in ("coral", "mmd"):
+        for seed in SEEDS:
+            found, cells = content[f"R6 {seed}"], []
+            for side in ("source", "receiver"):
+                own, labels = (numbers_of(found, f"{way}-{side}", "none", name) for name in ("batch", "label_only"))
+                cells += [span(own["property_auc"]), f"{labels['property_auc'][0]:.2f}"]
+            yield f"| `{way}` | {seed} | {' | '.join(cells)} | {gained(found, f'{way}-source', 'none')} |"
+
+
 def filled(page: str, content: Mapping[str, Any]) -> str:
-    """A page with its table as the figures have it; it stands after a line `<!-- table: ways -->`."""
-    place = re.compile(r"(<!-- table: ways -->\n\n\|.*\n\| ---.*\n)(?:\|.*\n)*")
-    if not place.search(page):
-        raise SystemExit("the page has no line '<!-- table: ways -->' with the head of a table after it")
-    return place.sub(lambda match: match[1] + "\n".join(lines(content[QUICK])) + "\n", page)
+    """A page with its tables as the figures have them; each stands after a line such as `<!-- table: ways -->`."""
+    tables = {"ways": lines(content[QUICK]), "seeds": seeds(content), "R5": dropped(content), "R6": aligned(content)}
+    for name, rows in tables.items():
+        place = re.compile(rf"(<!-- table: {name} -->\n\n\|.*\n\| ---.*\n)(?:\|.*\n)*")
+        if not place.search(page):
+            raise SystemExit(f"the page has no line '<!-- table: {name} -->' with the head of a table after it")
+        told = "\n".join(rows)
+        page = place.sub(lambda match, told=told: match[1] + told + "\n", page)
+    return page
 
 
 def main(words: list[str]) -> None:

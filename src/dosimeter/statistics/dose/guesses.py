@@ -12,10 +12,10 @@ from dosimeter.statistics.dose.bits import LEAST
 
 _SHARPEST, _FLATTEST = 1e4, 1e-3
 """Largest and smallest factor of log-scores, in units of one over their usual spread within a record."""
-_GRID, _ZOOMS = 25, 4
-"""Points of the search for a factor, and how often it is repeated around the best."""
-_HALVED = 30
-"""Halvings of the range of weights."""
+_GRID = 25
+"""Points of the search for a factor, which is repeated around the best."""
+_HALVED = (12, 12, 12, 30)
+"""Halvings of the range of weights in each search; a rough weight is enough to say where to look next."""
 _HALF = 0.5
 """Records by which the weight's likelihood is extended on either side, so that few hits do not make a sure reader."""
 _BEATS = 1e-9
@@ -73,10 +73,11 @@ def fit_guesses(
     if not spread:
         return GuessReader(1.0, 0.0, prior)
     low, high = np.log(_FLATTEST / spread), np.log(_SHARPEST / spread)
-    best = (-np.inf, 0.0, 0.0)
-    for _ in range(_ZOOMS):
+    # Values before records: sums over few values run along long rows then, at a fraction of the time.
+    columns, best = np.ascontiguousarray(rows.T), (-np.inf, 0.0, 0.0)
+    for halved in _HALVED:
         grid = np.linspace(low, high, _GRID)
-        best = max(best, *_weighed(rows, truth, weight, prior, grid))
+        best = max(_weighed(columns, truth, weight, prior, grid, halved))
         step = float(grid[1] - grid[0])
         low, high = best[1] - step, best[1] + step
     reader = GuessReader(float(np.exp(best[1])), best[2], prior)
@@ -121,17 +122,17 @@ def _usual_spread(rows: Array) -> float:
 
 
 def _weighed(
-    rows: Array, truth: Array, share: Array, prior: Array, log_factors: Array
+    columns: Array, truth: Array, share: Array, prior: Array, log_factors: Array, halved: int
 ) -> list[tuple[float, float, float]]:
     """Best log likelihood of each factor over the weights of the prior; with the factor and the weight.
 
-    The likelihood is concave in the weight. Its slope is halved often enough for half of the precision of floats.
+    The likelihood is concave in the weight. With 30 halvings its slope is 0 to half of the precision of floats.
     """
     base, n = prior[truth], len(truth)
-    more = _of_truth(rows, truth, base, np.exp(log_factors)) - base
+    more = _of_truth(columns, truth, base, np.exp(log_factors)) - base
     low, high = np.zeros(len(more)), np.ones(len(more))
     ratio = np.empty_like(more)
-    for _ in range(_HALVED):
+    for _ in range(halved):
         w = (low + high) / 2
         np.multiply(w[:, None], more, out=ratio)
         ratio += base
@@ -143,14 +144,14 @@ def _weighed(
     return list(zip(told.tolist(), log_factors.tolist(), w.tolist(), strict=True))
 
 
-def _of_truth(rows: Array, truth: Array, base: Array, factors: Array) -> Array:
+def _of_truth(columns: Array, truth: Array, base: Array, factors: Array) -> Array:
     """Probability of the true value by each factor `[f n]`, as `_softmax` has it; that of the prior without evidence.
 
     One factor at a time in one buffer: all at once would take the memory of the guesses as often as there are factors.
     """
-    own, scaled = rows[np.arange(len(rows)), truth], np.empty_like(rows)
-    total = np.empty((len(factors), len(rows)))
+    own, scaled = columns[truth, np.arange(columns.shape[1])], np.empty_like(columns)
+    total = np.empty((len(factors), columns.shape[1]))
     for factor, one in zip(factors.tolist(), total, strict=True):
-        np.multiply(factor, rows, out=scaled)
-        np.exp(scaled, out=scaled).sum(axis=-1, out=one)
+        np.multiply(factor, columns, out=scaled)
+        np.exp(scaled, out=scaled).sum(axis=0, out=one)
     return np.where(np.isnan(total), base, np.exp(factors[:, None] * own) / total)

@@ -338,11 +338,9 @@ def dropped(content: Mapping[str, Any]) -> Iterator[str]:
     """Rows of the table of R5: what defenses of gradients and of representations hide, and what they cost."""
     for step, way in (("R5 gradients", "gradients (`fedsgd`)"), ("R5 representations", "representations (`coral`)")):
         for variant in content[step]["threats"]["r5"]["numbers"]:
-            own, labels = (numbers_of(content[step], "r5", variant, name) for name in ("batch_property", "label_only"))
-            model = numbers_of(content[step], "r5", variant, "")
-            told, alone = span(own["property_auc"]), f"{labels['property_auc'][0]:.2f}"
+            own, model = (numbers_of(content[step], "r5", variant, name) for name in ("batch_property", ""))
             gain = span(model["transfer_gain"], 1, 100, "+")
-            yield f"| {way} | `{variant}` | {told} | {alone} | {span(model['accuracy'])} | {gain} |"
+            yield f"| {way} | `{variant}` | {span(own['property_auc'])} | {span(model['accuracy'])} | {gain} |"
 
 
 def aligned(content: Mapping[str, Any]) -> Iterator[str]:

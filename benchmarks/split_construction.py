@@ -54,12 +54,16 @@ def digits(seed: int) -> Dataset:
 
 
 def adults(seed: int) -> Dataset:
-    """Adults in an order of their own: did they work more than half of the year? Their sex is no input."""
-    found = load("census-kdd", rows="0:60000", seed=seed, options=Options(attributes=("sex",)))
+    """Adults in an order of their own: did they work more than half of the year? Their sex is no input.
+
+    Of people who are alike in every input one is kept, so that no adversary knows a victim's record.
+    """
+    found = load("census-kdd", rows="0:120000", seed=seed, options=Options(attributes=("sex",)))
     columns = found.columns or ()
     own = [place for place, name in enumerate(columns) if name.split("=")[0] in COLUMNS]
     age, weeks = (found.inputs[:, columns.index(name)] for name in ("age", "weeks_worked"))
-    rows = np.flatnonzero(np.round(100 * age) >= ADULT)
+    _, first = np.unique(found.inputs[:, own], axis=0, return_index=True)
+    rows = np.sort(first[np.round(100 * age[first]) >= ADULT])
     worked = (np.round(weeks / weeks.max() * 52) > WEEKS)[rows].astype(np.int64)
     told = {name: values[rows] for name, values in found.attributes.items()}
     made = Dataset(

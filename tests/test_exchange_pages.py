@@ -68,6 +68,21 @@ def test_the_table_of_ways_is_what_the_report_says(monkeypatch):
     assert nothing[1] < 0.5 < nothing[2]  # a model that learned nothing tells nothing
     gain = joint_transfer.numbers_of(found, "mapping-source", "none", "")["transfer_gain"]
     assert gain[1] > 0
+    # What the text below the tables says.
+    for seed in joint_transfer.SEEDS:
+        report, pilot = content[f"report {seed}"], content[f"R6 {seed}"]
+        for name, threat in (("mapping", "mapping-source"), ("parameters", "parameters-source")):
+            own = joint_transfer.numbers_of(report, threat, "none", "batch_property")
+            assert own["property_auc"][0] >= {"mapping": 0.9, "parameters": 0.79}[name]
+            assert own["beyond_labels"][1] > 0
+        for way in ("coral", "mmd"):
+            assert joint_transfer.numbers_of(pilot, f"{way}-source", "none", "batch_property")["beyond_labels"][1] > 0
+    dropped = [
+        joint_transfer.numbers_of(content["R5 gradients"], "r5", name, "batch_property")["property_auc"]
+        for name in ("none", "dropout", "top", "noise-1", "noise-5")
+    ]
+    assert min(one[1] for one in dropped[:3]) > 0.5
+    assert max(one[1] for one in dropped[3:]) < 0.5
     for name in ("joint_transfer", "machine"):
         sys.modules.pop(name, None)
 

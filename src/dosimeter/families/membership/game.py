@@ -6,7 +6,7 @@ model. Axes: `t` targets, `s` shadows, `q` query views, `n` candidates, `z` popu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -258,12 +258,13 @@ class MembershipGame:
 class OwnRehearsal(Protocol):
     """An attack that lets its shadows play the target by itself, and so needs no further pair for thresholds."""
 
-    def rehearse(self, game: MembershipGame, rng: np.random.Generator) -> Float[Array, "s n"]:
-        """Scores of all shadows, in the order of their rows, each as if it were a target.
+    def rehearse(self, game: MembershipGame, rng: np.random.Generator, pairs: Sequence[int]) -> Float[Array, "k n"]:
+        """Scores of the shadows of some pairs, pair by pair, each as if it were a target.
 
         Args:
             game: the game, as `run` gets it.
             rng: a generator in the same state as that of `run`.
+            pairs: numbers of the pairs; pair 0 is the first two shadows.
         """
         ...
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -104,8 +105,9 @@ def play_part(
     if part.role == "target":
         return _scores(row, game, seed, f"fold {number}")
     if isinstance(row.attack, OwnRehearsal) and len(design.rehearsal_pairs):
-        rows = [row for pair in design.rehearsal_pairs for row in (2 * pair, 2 * pair + 1)]
-        return _checked(row, row.attack.rehearse, game, seed, f"fold {number}", (game.n_shadows, len(game.ids)))[rows]
+        pairs = design.rehearsal_pairs
+        plays = partial(row.attack.rehearse, pairs=pairs)
+        return _checked(row, plays, game, seed, f"fold {number}", (2 * len(pairs), len(game.ids)))
     trials = [
         _scores(row, game.rehearse(pair)[0], seed, f"fold {number} rehearsal {pair}") for pair in design.rehearsal_pairs
     ]

@@ -126,7 +126,7 @@ def spied(monkeypatch):
 
 def test_no_record_is_judged_by_trees_that_were_trained_on_it(spied):
     game, _ = fleet(4, leakage=1.0, n_shadows=8, n_records=100)
-    LearnedRatio().rehearse(game, rng())
+    LearnedRatio().rehearse(game, rng(), range(4))
     assert len(spied.made) == 4
     assert sum(len(one) for fit in spied.made for one in fit.judged) == 8 * 100
     for fit in spied.made:
@@ -147,7 +147,7 @@ def test_copies_of_a_record_are_trained_on_and_judged_together(spied):
         game, ids=np.arange(120), labels=game.labels[twice], outputs=copied(game.outputs), population=None,
         shadow_outputs=copied(game.shadow_outputs), inputs=None, shadow_in=game.shadow_in[:, twice],
     )  # fmt: skip
-    LearnedRatio().rehearse(game, rng())
+    LearnedRatio().rehearse(game, rng(), range(4))
     for fit in spied.made:
         trained = {row.tobytes() for row in fit.columns}
         assert not [1 for one in fit.judged for row in one if row.tobytes() in trained]
@@ -201,7 +201,7 @@ def test_its_own_rehearsal_reaches_the_rate(leakage, shadows):
     calls, decisions, fpr = 0, 0, 0.05
     for seed in range(3):
         game, truth = fleet(20 + seed, leakage=leakage, n_shadows=shadows, n_targets=4, n_records=600)
-        own = LearnedRatio(trees=20).rehearse(game, rng(seed))
+        own = LearnedRatio(trees=20).rehearse(game, rng(seed), range(shadows // 2))
         assert own.shape == game.shadow_in.shape
         cut = shadow_threshold(own, game.shadow_in, fpr)
         outside = ~truth.is_member
@@ -220,8 +220,10 @@ def test_a_play_takes_the_scores_of_the_shadows_for_thresholds():
     played = play_attack(row, design, observations, null_member=null, seed=0)
     assert played.rehearsed.shape == (1, len(design.rehearsal_rows), 120)
     signals = {name: observations.signals[name] for name in row.attack.signals}
-    own = row.attack.rehearse(design.game(0, signals), generator(0, "attack learned_ratio fold 0"))
-    np.testing.assert_array_equal(played.rehearsed[0], own[: len(design.rehearsal_rows)])
+    own = row.attack.rehearse(
+        design.game(0, signals), generator(0, "attack learned_ratio fold 0"), design.rehearsal_pairs
+    )
+    np.testing.assert_array_equal(played.rehearsed[0], own)
 
 
 def test_where_nothing_leaks_an_audit_shows_nothing():

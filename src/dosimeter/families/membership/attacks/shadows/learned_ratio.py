@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -86,14 +87,14 @@ class LearnedRatio:
         each = [learned.judge(columns_of(without_pair(game, int(pair)), learned.scale)) for pair in chosen]
         return Scores(game.ids, np.mean(each, axis=0))
 
-    def rehearse(self, game: MembershipGame, rng: np.random.Generator) -> Float[Array, "s n"]:
+    def rehearse(self, game: MembershipGame, rng: np.random.Generator, pairs: Sequence[int]) -> Float[Array, "k n"]:
         """Implements `OwnRehearsal`: scores of the shadows by trees that were trained on other records.
 
         Raises:
             ValueError: as `run`.
         """
         learned = self._learn(game, rng)
-        return np.concatenate([learned.judge(columns) for columns in learned.played])
+        return np.concatenate([learned.judge(learned.played[pair]) for pair in pairs])
 
     def _learn(self, game: MembershipGame, rng: np.random.Generator) -> _Learned:
         """Trains the trees of all parts."""
@@ -113,11 +114,14 @@ class LearnedRatio:
         """Trees that were trained on some records under all shadows."""
         from sklearn.ensemble import HistGradientBoostingClassifier  # it costs a second to import
 
-        columns = np.concatenate([one.of(rows) for one in played])
-        truth = np.concatenate([one[:, rows].ravel() for one in bits])
-        if len(truth) > _ROWS:
-            kept = np.sort(rng.permutation(len(truth))[:_ROWS])
-            columns, truth = columns[kept], truth[kept]
+        models, each = 2 * len(played), len(rows)
+        kept = np.arange(models * each)
+        if len(kept) > _ROWS:
+            kept = np.sort(rng.permutation(len(kept))[:_ROWS])
+        model, record = kept // each, rows[kept % each]
+        own = [np.flatnonzero(model // 2 == pair) for pair in range(len(played))]
+        columns = np.concatenate([one.values[model[at] % 2, record[at]] for one, at in zip(played, own, strict=True)])
+        truth = np.concatenate([one[model[at] % 2, record[at]] for one, at in zip(bits, own, strict=True)])
         return HistGradientBoostingClassifier(
             max_iter=self.trees, learning_rate=self.rate, max_leaf_nodes=self.leaves, l2_regularization=1.0,
             min_samples_leaf=int(np.clip(len(truth) // 50, _LEAST_LEAF, _MOST_LEAF)), early_stopping=False,

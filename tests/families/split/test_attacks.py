@@ -31,6 +31,7 @@ QUICK = {
     "raw_input": {"classifiers": ("logistic", "svm")},
     "random_decoder": {"epochs": 10},
     "mean_input": {},
+    "attribute_coin": {},
 }
 """Settings with which each attack runs in a second."""
 
@@ -180,6 +181,7 @@ def test_defaults_leave_out_attributes_that_nobody_named():
     }  # fmt: skip
     assert {row["name"] for row in default_rows(attributes=False)} == ATTACKS.keys() - {
         "attribute_pool", "decensor", "label_inference", "gradient_labels", "raw_input", "fsha", "unsplit",
+        "attribute_coin",
     }  # fmt: skip
     assert {row["name"] for row in default_rows(attributes=True, answers=False, gradients=True)} == ATTACKS.keys() - {
         "shadow", "output_only", "fsha", "unsplit",

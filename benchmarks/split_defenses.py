@@ -51,6 +51,7 @@ DEFENSES = [
     {"name": "quantise", "bits": 2},
     {"name": "null_space"},
     {"name": "fisher_noise", "target": 0.75},
+    *({"name": "learned_noise", "scale": scale} for scale in (1.0, 4.0)),
     {"name": "nopeek", "cut": CUT, "alpha": 2.0},
     *({"name": "vib", "cut": CUT, "beta": beta} for beta in (0.001, 0.01, 0.03)),
 ]

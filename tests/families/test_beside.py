@@ -9,7 +9,7 @@ from dosimeter.config.attack_rows import named_attacks, share_attacks
 from dosimeter.families.exchange.attacks import Coin
 from dosimeter.families.inversion.attacks import MeanPublic
 from dosimeter.families.registry import FAMILIES
-from dosimeter.families.split.attacks import FSHA, MeanInput, OutputOnly
+from dosimeter.families.split.attacks import FSHA, MeanInput, OutputOnly, RawInput
 
 BASE = Path(__file__).parent
 ANSWERS = "output_only input", "output_only attribute"
@@ -17,10 +17,17 @@ BESIDE = {
     # Neither plays on the answers too, so nothing would say what those tell alone.
     "a server that steers": ("split", {}, ["fsha"], [ANSWERS[0], "mean_input"]),
     "a linear map": ("split", {}, ["ridge"], [ANSWERS[0], "mean_input"]),
-    "one of the people": ("split", {}, ["attribute_pool"], [ANSWERS[1]]),
-    "both": ("split", {}, ["attribute_pool", "ridge"], [ANSWERS[0], "mean_input", ANSWERS[1]]),
+    "one of the people": ("split", {}, ["attribute_pool"], [ANSWERS[1], "raw_input", "attribute_coin"]),
+    "both": (
+        "split", {}, ["attribute_pool", "ridge"],
+        [ANSWERS[0], "mean_input", ANSWERS[1], "raw_input", "attribute_coin"],
+    ),
+    "who cannot learn a ceiling": ("split", {"knows": "nothing"}, ["attribute_pool"], [ANSWERS[1], "attribute_coin"]),
+    "a ceiling": ("split", {}, ["decensor", "raw_input"], ["attribute_coin"]),
     "a search with a counterpart": ("split", {}, ["white_box"], ["mean_input"]),
-    "no answers, no floor": ("split", {"answers": "hidden"}, ["fsha", "attribute_pool"], ["mean_input"]),
+    "no answers, no floor": (
+        "split", {"answers": "hidden"}, ["fsha", "attribute_pool"], ["mean_input", "raw_input", "attribute_coin"],
+    ),
     "messages": ("exchange", {}, [{"name": "batch_property", "channel": "update"}], ["label_only", "coin"]),
     "records": (
         "exchange", {"question": "records"}, [{"name": "dlg", "channel": "update"}], ["mean_record", "any_record"],
@@ -55,6 +62,15 @@ def test_default_lists_lack_nothing(family):
     settings = FAMILIES[family].settings.model_validate({"family": family})
     (own,), _ = share_attacks((), BASE, served(family, {}), [False])
     assert len(own) == len(FAMILIES[family].default_attacks(settings, transferred=False))
+
+
+def test_the_ceiling_has_the_classifiers_of_the_attack_that_it_is_above():
+    (python,) = named_attacks([{"name": "attribute_pool", "classifiers": ["svm"]}], BASE, served("split", {}))
+    table = {"name": "attribute_pool", "classifiers": ("svm",)}
+    (file,), _ = share_attacks((table,), BASE, served("split", {}), [False])
+    for own in (python, file):
+        (ceiling,) = [row.attack for row in own if row.id == "raw_input"]
+        assert ceiling == RawInput(("svm",))
 
 
 def test_what_is_named_is_not_run_twice():

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dosimeter.defenses.answers.rounding import Rounding
     from dosimeter.defenses.answers.top_k import TopK
     from dosimeter.defenses.cut.fisher_noise import FisherNoise
+    from dosimeter.defenses.cut.learned_noise import LearnedNoise
     from dosimeter.defenses.cut.mask import Mask
     from dosimeter.defenses.cut.noise import Noise
     from dosimeter.defenses.cut.null_space import NullSpace
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFENSES", "DPSGD", "HAMP", "L2", "MID", "SELENA", "SGLD", "VIB", "Adversarial", "BiDO", "Compress", "DPMoments",
-    "Dropout", "EarlyStopping", "FisherNoise", "LabelSmoothing", "Mask", "Masking", "MixUp", "NegativeLabelSmoothing",
-    "NoPeek", "Noise", "NullSpace", "Quantise", "RelaxLoss", "Rounding", "SecureSum", "Sign", "Sparsify",
-    "TopK",
+    "Dropout", "EarlyStopping", "FisherNoise", "LabelSmoothing", "LearnedNoise", "Mask", "Masking", "MixUp",
+    "NegativeLabelSmoothing", "NoPeek", "Noise", "NullSpace", "Quantise", "RelaxLoss", "Rounding", "SecureSum", "Sign",
+    "Sparsify", "TopK",
 ]  # fmt: skip
 
 DEFENSES: Registry[type[Any]] = Registry(
@@ -70,6 +71,7 @@ DEFENSES: Registry[type[Any]] = Registry(
         "quantise": "cut.quantise:Quantise",
         "null_space": "cut.null_space:NullSpace",
         "fisher_noise": "cut.fisher_noise:FisherNoise",
+        "learned_noise": "cut.learned_noise:LearnedNoise",
         "vib": "cut.vib:VIB",
         "compress": "joint.compress:Compress",
         "dp_moments": "joint.dp_moments:DPMoments",

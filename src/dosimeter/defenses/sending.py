@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from dosimeter.foundation.errors import AuditError, TrainingError
 from dosimeter.foundation.keys.package_code import class_code, package_code
 from dosimeter.foundation.wording import describe
 from dosimeter.training.cuts.place import AddsNoise, CutPlace
-from dosimeter.training.recipe import FitsCut, Release
+from dosimeter.training.recipe import FitsCut, Release, RestoresCut
 
 CutDefense = Release | FitsCut
 """A defense of what crosses a cut, before it has seen the model."""
@@ -68,6 +68,32 @@ def settle(defenses: Sequence[CutDefense], place: CutPlace, rng: np.random.Gener
         found.append(settled)
         place = replace(place, features=send(place.features, (settled,), rng))
     return tuple(found)
+
+
+def kept_of(settled: object) -> dict[str, Tensor]:
+    """Tensors and numbers of a defense at one cut by field, of which `restored` makes it again; exactly as they are.
+
+    Args:
+        settled: what `fitted` gave.
+
+    Raises:
+        TrainingError: it is no dataclass, so that it has no fields.
+    """
+    if not is_dataclass(settled) or isinstance(settled, type):
+        raise TrainingError(
+            f"defense: what `fitted` gives must be a dataclass if there is `restored`, got {type(settled).__name__}: "
+            "make it one"
+        )
+    found = {one.name: getattr(settled, one.name) for one in fields(settled)}
+    numbers = {name: torch.tensor(one, dtype=torch.float64) for name, one in found.items() if isinstance(one, float)}
+    return numbers | {name: one.contiguous().cpu() for name, one in found.items() if isinstance(one, Tensor)}
+
+
+def restored(defense: CutDefense, kept: Mapping[str, Tensor]) -> Release | None:
+    """A defense at the cut of a model, from what is kept of it; None where it must be fitted to the model again."""
+    if isinstance(defense, RestoresCut):
+        return defense.restored(kept)
+    return None if isinstance(defense, FitsCut) else defense
 
 
 def _fitted(defense: FitsCut, place: CutPlace) -> Release:

@@ -205,6 +205,15 @@ class FitsCut(Protocol):
 
 
 @runtime_checkable
+class RestoresCut(FitsCut, Protocol):
+    """A defense whose form at one cut can be stored, so that a device has it without the model's training records."""
+
+    def restored(self, kept: Mapping[str, Tensor]) -> Release:
+        """What `fitted` gave, from its tensors and numbers by the name of the field."""
+        ...
+
+
+@runtime_checkable
 class GuardsMessages(Protocol):
     """A defense that changes what an organisation sends to those that it trains with.
 

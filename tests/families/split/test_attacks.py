@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from dosimeter.families.split.attacks import ATTACKS, default_rows
-from dosimeter.families.split.game import Auxiliary, Needs, SplitGame
+from dosimeter.families.split.game import Auxiliary, Needs, Secret, SplitGame
 from dosimeter.foundation.errors import AccessError, DataError
 from dosimeter.statistics.evidence import Guesses, Reconstructions
 from dosimeter.training.learners.pool import ABOUT
@@ -31,6 +31,7 @@ QUICK = {
     "raw_input": {"classifiers": ("logistic", "svm")},
     "random_decoder": {"epochs": 10},
     "mean_input": {},
+    "attribute_coin": {},
 }
 """Settings with which each attack runs in a second."""
 
@@ -95,6 +96,48 @@ def test_inputs_come_back_where_features_hold_them_and_are_the_mean_where_not(na
     assert error(played(name, game), true) < 0.2 * mean_error(game, true)
     game, (true, _) = game_of(2, leaks=False)
     assert error(played(name, game), true) > 0.9 * mean_error(game, true)
+
+
+OF_ATTRIBUTES = [
+    (name, mode)
+    for name, kind in ATTACKS.items()
+    for mode in ({"gradient_labels": ("direction", "norm"), "output_only": ("attribute",)}).get(name, ("",))
+    if attack(name, **({"mode": mode} if mode else {})).needs.goal == "attribute" and name != "raw_input"
+]
+"""Attacks on attributes but the yardstick that reads the inputs."""
+
+
+@pytest.mark.parametrize(("name", "mode"), OF_ATTRIBUTES)
+def test_of_an_attribute_with_rare_values_nothing_is_told_by_features_that_do_not_depend_on_it(name, mode):
+    areas = []
+    for seed in range(4):
+        game, (_, values) = of_three_values(seed)
+        found = played(name, game, **({"mode": mode} if mode else {})).values[0]
+        areas += [roc_auc_score(values == one, found[:, one]) for one in range(3)]
+    assert 0.45 < np.mean(areas) < 0.55
+
+
+def of_three_values(seed):
+    """A game whose features say nothing, with three values of which one is rare, and the victims' values."""
+    game, (true, _) = game_of(50 + seed, leaks=False, secret=True, victims=400, auxiliary=200)
+    draw = np.random.default_rng(seed)
+    values, theirs = (draw.choice(3, size=size, p=[0.6, 0.3, 0.1]) for size in (400, 200))
+    secret = Secret("kind", ("a", "b", "c"), np.arange(200), theirs)
+    return dataclasses.replace(game, secret=secret), (true, values)
+
+
+@pytest.mark.parametrize("name", ["ridge", "decoder", "output_only", "unsplit", "fsha"])
+def test_records_are_not_picked_out_by_features_that_do_not_depend_on_them(name):
+    places = []
+    for seed in range(4):
+        game, (true, _) = game_of(70 + seed, leaks=False, width=12, victims=40, auxiliary=100)
+        settings = {"mode": "input"} if name == "output_only" else {}
+        few = {"epochs": 4} if name in ("decoder", "output_only") else {}
+        made = torch.from_numpy(played(name, game, **settings, **few).values[0, :, 0]).flatten(1)
+        apart = torch.cdist(made, true.flatten(1))
+        ahead = (apart > apart.diag()[:, None]).double() + 0.5 * (apart == apart.diag()[:, None]).double()
+        places.append(float((ahead.sum() - 20) / (40 * 39)))
+    assert 0.43 < np.mean(places) < 0.57
 
 
 @pytest.mark.parametrize("name", list(ABOUT))
@@ -180,6 +223,7 @@ def test_defaults_leave_out_attributes_that_nobody_named():
     }  # fmt: skip
     assert {row["name"] for row in default_rows(attributes=False)} == ATTACKS.keys() - {
         "attribute_pool", "decensor", "label_inference", "gradient_labels", "raw_input", "fsha", "unsplit",
+        "attribute_coin",
     }  # fmt: skip
     assert {row["name"] for row in default_rows(attributes=True, answers=False, gradients=True)} == ATTACKS.keys() - {
         "shadow", "output_only", "fsha", "unsplit",

@@ -296,7 +296,8 @@ def test_attacks_read_the_recording_and_the_auxiliary_side_alone(tmp_path, monke
         {"name": "mean_input"},
     ]
     done(audit(short), tmp_path, watch)
-    beside = {"output_only input", "output_only attribute"}  # neither attack plays on the answers too
+    # Neither attack plays on the answers too, and nothing else stands for the control of attributes.
+    beside = {"output_only input", "output_only attribute", "attribute_coin"}
     assert set(seen) == {"ridge", "attribute_pool", "raw_input", "mean_input", *beside}
 
 

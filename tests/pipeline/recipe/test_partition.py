@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -22,12 +24,27 @@ from dosimeter.training.deployment.portable import rebuilt
 SCRAMBLE = {"name": "families.split.test_case:Scramble", "spread": 0.5}
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Takes a scale from the model, and cannot be restored."""
+
+    paper: ClassVar[str] = "nobody"
+    place: ClassVar[str] = "cut"
+    ladder: ClassVar[tuple] = ({}, {}, {})
+
+    def fitted(self, place):
+        scale = float(place.features.std())
+        return type("Own", (), {"send": lambda self, features, rng: features / scale})()
+
+
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    """A run with two cuts, and a variant that sends noise."""
+    """A run with two cuts, and variants that send noise, learned noise, and features in other units."""
     folder = tmp_path_factory.mktemp("partition") / "run"
     raw = audit([{"name": "ridge"}], attributes=[])
-    verbs.run(parse({**raw, "defense": [{**SCRAMBLE, "id": "noise"}]}, base=BASE), folder, workers=1)
+    learned = {"name": "learned_noise", "id": "learned", "tensors": 3, "steps": 20, "sample": "tensor"}
+    defenses = [{**SCRAMBLE, "id": "noise"}, learned, {"name": "pipeline.recipe.test_partition:Measured", "id": "own"}]
+    verbs.run(parse({**raw, "defense": defenses}, base=BASE), folder, workers=1)
     return dosimeter.load(folder)
 
 
@@ -119,10 +136,28 @@ def test_several_tensors_cross_behind_a_defense_in_their_shapes():
     assert torch.equal(second, 2 * records.flatten(1)[:, :3])
 
 
-def test_a_defense_that_takes_scales_from_the_model_cannot_be_saved(tmp_path):
-    raw = audit([{"name": "ridge"}, {"name": "mean_input"}], attributes=[], cuts=["2"])
-    raw["stage"][0]["defenses"] = [{"name": "quantise", "id": "levels"}]
-    verbs.run(parse(raw, base=BASE), tmp_path / "run", workers=1)
-    with pytest.raises(AuditError, match="got 'levels', which takes scales from it"):
-        dosimeter.load(tmp_path / "run").save_partition(tmp_path / "halves", base=BASE)
+def test_what_a_defense_took_from_the_model_is_saved_with_the_halves(result, tmp_path):
+    folder = result.folder / "variants" / "learned"
+    place = dosimeter.load(folder).save_partition(tmp_path / "halves", cut="4", base=BASE)
+    records = torch.from_numpy(people(0).inputs[:60])
+    device = dosimeter.load_device(place, base=BASE, seed=1)
+    features, (sent,) = device.half(records)[0], device.send(records)
+    noise = load_file(place / "releases.safetensors")["0-noise"]
+    assert torch.equal(noise, load_file(folder / "threats" / "split" / "releases.safetensors")["1-0-noise"])
+    assert noise.shape == (3, 8)
+    apart = ((sent - features)[:, None] - noise).abs().amax(2)
+    assert float(apart.amin(1).max()) < 1e-4  # one of the three patterns that the audit had
+    assert dosimeter.load_server(place, base=BASE).answer(sent).shape == (60, 4)
+    (place / "releases.safetensors").write_bytes(b"")
+    with pytest.raises(AuditError, match="releases.safetensors: must be the file that was saved"):
+        dosimeter.load_device(place, base=BASE)
+    (place / "releases.safetensors").unlink()
+    with pytest.raises(AuditError, match="releases.safetensors: is missing"):
+        dosimeter.load_device(place, base=BASE)
+
+
+def test_a_defense_of_which_not_all_can_be_saved_is_refused(result, tmp_path):
+    found = dosimeter.load(result.folder / "variants" / "own")
+    with pytest.raises(AuditError, match="got 'own', which takes scales from it that are not saved"):
+        found.save_partition(tmp_path / "halves", cut="2", base=BASE)
     assert not (tmp_path / "halves").exists()

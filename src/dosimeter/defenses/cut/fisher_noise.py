@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from dosimeter.defenses.cut.additive import Additive
 from dosimeter.foundation import checks
@@ -62,6 +64,10 @@ class FisherNoise:
                 "defense fisher_noise: features do not change with the records, so no noise is needed: leave it out"
             )
         return Additive("gaussian", (mean / (self.target * records[0].numel())) ** 0.5)
+
+    def restored(self, kept: Mapping[str, Tensor]) -> Additive:
+        """The noise of a model that was stored."""
+        return Additive("gaussian", float(kept["scale"]))
 
     @property
     def guarantee(self) -> str:

@@ -67,6 +67,10 @@ class Noise:
         unit = spread_of(place.features) if self.clip is None else self.clip
         return Additive(self.law, self.scale * unit, self.clip)
 
+    def restored(self, kept: Mapping[str, Tensor]) -> Additive:
+        """The noise of a model that was stored."""
+        return Additive(self.law, float(kept["scale"]), self.clip)
+
     def protect(self, arrays: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
         """Clipped rows of features with noise, as organisations that train together show them."""
         assert self.clip is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -60,6 +61,10 @@ class NullSpace:
                 "so it removes nothing: cut before a layer with fewer outputs than inputs, or leave it out"
             )
         return Projection((read.T @ read).float())
+
+    def restored(self, kept: Mapping[str, Tensor]) -> Projection:
+        """The projection of a model that was stored."""
+        return Projection(kept["matrix"])
 
 
 @dataclass(frozen=True, eq=False)

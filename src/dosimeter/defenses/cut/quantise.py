@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -43,6 +44,10 @@ class Quantise:
         """The levels of this model's features."""
         low, high = float(place.features.min()), float(place.features.max())
         return Levels(low, (high - low) / (2**self.bits - 1) or 1.0, 2**self.bits - 1)
+
+    def restored(self, kept: Mapping[str, Tensor]) -> Levels:
+        """The levels of a model that were stored."""
+        return Levels(float(kept["low"]), float(kept["step"]), 2**self.bits - 1)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -44,6 +45,10 @@ class Sign:
         """The signs, times the size of this model's features."""
         sizes = place.features[place.features != 0].abs()
         return Signed(self.scale * (float(sizes.double().mean()) if len(sizes) else 1.0))
+
+    def restored(self, kept: Mapping[str, Tensor]) -> Signed:
+        """The signs of a model that were stored."""
+        return Signed(float(kept["size"]))
 
 
 @dataclass(frozen=True)

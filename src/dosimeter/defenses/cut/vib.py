@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -60,6 +61,10 @@ class VIB:
     def fitted(self, place: CutPlace) -> Additive:
         """The same noise, as the device adds it."""
         return Additive("gaussian", 1.0)
+
+    def restored(self, kept: Mapping[str, Tensor]) -> Additive:
+        """The noise of a model that was stored."""
+        return Additive("gaussian", float(kept["scale"]))
 
     @property
     def guarantee(self) -> str:

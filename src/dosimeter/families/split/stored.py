@@ -14,6 +14,8 @@ from dosimeter.jobs.arrays import read_arrays, undamaged
 
 MODEL = "model.safetensors"
 """Name of the file with the weights of the first deployed model, in the folder of a threat."""
+KEPT = "releases.safetensors"
+"""Name of the file with what the defenses of the cut took from that model, in the folder of a threat."""
 SHOWN = 12
 """Most victims whose pictures a report shows."""
 

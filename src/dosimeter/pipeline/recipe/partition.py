@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dosimeter.config.defense_rows import defense_rows
 from dosimeter.data.cells import Held
-from dosimeter.defenses.sending import send
+from dosimeter.defenses.sending import CutDefense, restored, send
 from dosimeter.families.family import CaseFolder
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError, StoreError
@@ -38,6 +38,8 @@ from dosimeter.training.recipe import Release
 
 Side = Literal["device", "server"]
 SIDES: tuple[Side, ...] = ("device", "server")
+KEPT = "releases"
+"""Name of what the defenses of the cut took from the model, in the manifest and without the ending of its file."""
 MANIFEST = "partition.json"
 FORMAT = 1
 """Version of the manifest."""
@@ -123,25 +125,30 @@ def save_partition(
     name = _cut_of([str(one["name"]) for one in case.summary["cuts"]], cut)
     if fitted := told.get("fitted"):
         raise ConfigError(
-            f"defenses: must need nothing of the model, got {quote(fitted[0])}, which takes scales from it that "
-            "are not saved: save the partition of an audit without it"
+            f"defenses: must need nothing of the model, or have `restored`, got {quote(fitted[0])}, which takes scales "
+            "from it that are not saved: give it the method, or save the partition of an audit without it"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"{folder}: must be a new or empty folder, got one that holds something: choose another")
     with undamaged(case.path):
-        state = load_file(case.path / str(case.summary["partition"]["weights"]))
+        state = load_file(case.path / str(told["weights"]))
+        kept = load_file(case.path / str(told["kept"])) if "kept" in told else {}
+    kept = _at(kept, [str(one["name"]) for one in case.summary["cuts"]].index(name))
     graph, place = _graph(told, name, base, model, state)
     folder.mkdir(parents=True, exist_ok=True)
     for side, half in zip(SIDES, halves(graph, place), strict=True):
         tensors = {key: one.detach().clone().contiguous() for key, one in half.module.state_dict().items()}
         save_file(tensors, folder / f"{side}.safetensors")
+    if kept:
+        save_file(kept, folder / f"{KEPT}.safetensors")
+    files = (*SIDES, KEPT) if kept else SIDES
     content = {
         "format": FORMAT,
         "dosimeter": __version__,
         "cut": name,
-        **{key: one for key, one in told.items() if key != "weights"},
+        **{key: one for key, one in told.items() if key not in ("weights", "kept")},
         "sent": [{"name": one.name, "shape": list(one.shape), "dtype": one.dtype} for one in place.tensors],
-        "sha256": {side: file_hash(folder / f"{side}.safetensors") for side in SIDES},
+        "sha256": {one: file_hash(folder / f"{one}.safetensors") for one in files},
     }
     write_text(folder / MANIFEST, json.dumps(content, indent=1, sort_keys=True) + "\n")
     return folder
@@ -163,11 +170,11 @@ def load_device(folder: Path | str, *, base: Path | str = ".", seed: int | None 
     rows, problems = defense_rows(tuple(manifest["releases"]), Path(base), "releases")
     if problems:
         raise ConfigError(*[f"{Path(folder) / MANIFEST}: {one}" for one in problems])
-    releases = tuple(one for one in sending(rows) if isinstance(one, Release))
+    releases = _releases(Path(folder), manifest, sending(rows))
     if len(releases) < len(rows):
         raise ConfigError(
-            f"{Path(folder) / MANIFEST}: releases must be defenses that need nothing of the model: save the partition "
-            "again"
+            f"{Path(folder) / MANIFEST}: releases must be defenses of which all that they take is saved: save the "
+            "partition again"
         )
     half = _half(Path(folder), manifest, "device", Path(base), model)
     return Device(half, releases, np.random.default_rng(seed), _form(manifest))
@@ -176,6 +183,26 @@ def load_device(folder: Path | str, *, base: Path | str = ".", seed: int | None 
 def load_server(folder: Path | str, *, base: Path | str = ".", model: object = None) -> Server:
     """The server's half of a partition; arguments and errors as of `load_device`."""
     return Server(_half(Path(folder), _manifest(Path(folder)), "server", Path(base), model))
+
+
+def _at(kept: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
+    """What begins with a number, without it."""
+    start = f"{number}-"
+    return {name.removeprefix(start): one for name, one in kept.items() if name.startswith(start)}
+
+
+def _releases(folder: Path, manifest: Mapping[str, Any], defenses: Sequence[CutDefense]) -> tuple[Release, ...]:
+    """The defenses of a partition as they stand at its cut, without those of which something is missing.
+
+    Raises:
+        StoreError: what was saved of them is missing or another file.
+    """
+    kept: dict[str, Tensor] = {}
+    if KEPT in manifest["sha256"]:
+        kept = load_file(_unchanged(folder, manifest, KEPT))
+    found = (restored(one, _at(kept, number)) for number, one in enumerate(defenses))
+    with undamaged(folder):
+        return tuple(one for one in found if one is not None)
 
 
 def _form(told: Mapping[str, Any]) -> Form:
@@ -289,17 +316,27 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return found
 
 
+def _unchanged(folder: Path, manifest: Mapping[str, Any], name: str) -> Path:
+    """A file of a partition, as it was saved.
+
+    Raises:
+        StoreError: it is missing or another one.
+    """
+    path = folder / f"{name}.safetensors"
+    if not path.is_file():
+        raise StoreError(f"{path}: is missing: copy it from where the partition was saved")
+    if file_hash(path) != manifest["sha256"][name]:
+        raise StoreError(f"{path}: must be the file that was saved beside {MANIFEST}, got another: copy both again")
+    return path
+
+
 def _half(folder: Path, manifest: Mapping[str, Any], side: Side, base: Path, model: object) -> Half:
     """One half with its weights.
 
     Raises:
         AuditError: its file is missing or another one, or does not fit.
     """
-    path = folder / f"{side}.safetensors"
-    if not path.is_file():
-        raise StoreError(f"{path}: is missing: copy it from where the partition was saved")
-    if file_hash(path) != manifest["sha256"][side]:
-        raise StoreError(f"{path}: must be the file that was saved beside {MANIFEST}, got another: copy both again")
+    path = _unchanged(folder, manifest, side)
     graph, place = _graph(manifest, str(manifest["cut"]), base, model)
     half = halves(graph, place)[SIDES.index(side)]
     load_state(half.module, load_file(path), one_line(f"{path}"))

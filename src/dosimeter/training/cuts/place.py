@@ -22,12 +22,22 @@ class CutPlace:
         second: the second half; takes the tensors that cross and returns `(answer,)`.
         records: some of the records that the model was trained on `[m ...]`, as models take them.
         features: what reaches the defense of these records `[m ...]`.
+        answers: from what is sent to logits or log-probabilities `[b c]`, differentiable; None where the second half
+            gives these itself.
+        trial: whether it is only asked if a defense can act here, so that what it learns need not be good.
     """
 
     first: Callable[[Tensor], Tensor]
     second: nn.Module
     records: Tensor
     features: Float[Tensor, "m ..."]
+    answers: Callable[[Tensor], Tensor] | None = None
+    trial: bool = False
+
+    def answer(self, sent: Float[Tensor, "b ..."]) -> Float[Tensor, "b c"]:
+        """Logits or log-probabilities of what is sent; differentiable."""
+        found: Tensor = self.second(sent)[0] if self.answers is None else self.answers(sent)
+        return found
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dosimeter.families.split.attacks.decoder import Decoder
     from dosimeter.families.split.attacks.forms.unsplit import UnSplit
     from dosimeter.families.split.attacks.fsha import FSHA
+    from dosimeter.families.split.attacks.labels.attribute_coin import AttributeCoin
     from dosimeter.families.split.attacks.labels.gradient_labels import GradientLabels
     from dosimeter.families.split.attacks.labels.label_inference import LabelInference
     from dosimeter.families.split.attacks.latent_prior import LatentPrior
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from dosimeter.families.split.attacks.white_box import WhiteBox
 
 __all__ = [
-    "ATTACKS", "FSHA", "AttributePool", "Decensor", "Decoder", "GradientLabels", "LabelInference", "LatentPrior",
-    "MeanInput", "OutputOnly", "RandomDecoder", "RawInput", "RidgeInverse", "Shadow", "UnSplit", "WhiteBox",
-    "default_rows",
+    "ATTACKS", "FSHA", "AttributeCoin", "AttributePool", "Decensor", "Decoder", "GradientLabels", "LabelInference",
+    "LatentPrior", "MeanInput", "OutputOnly", "RandomDecoder", "RawInput", "RidgeInverse", "Shadow", "UnSplit",
+    "WhiteBox", "default_rows",
 ]  # fmt: skip
 
 ATTACKS: Registry[type[Any]] = Registry(
@@ -47,9 +48,10 @@ ATTACKS: Registry[type[Any]] = Registry(
         "raw_input": "raw_input:RawInput",
         "random_decoder": "random_decoder:RandomDecoder",
         "mean_input": "mean_input:MeanInput",
+        "attribute_coin": "labels.attribute_coin:AttributeCoin",
     },
 )
-"""Attacks on features: those that read them first, then the yardsticks, then the control."""
+"""Attacks on features: those that read them first, then the yardsticks, then the controls."""
 
 
 def default_rows(
@@ -76,7 +78,8 @@ def default_rows(
     if attributes:
         names += ["attribute_pool", "decensor", *([] if answers else ["label_inference"])]
         names += [*(["gradient_labels"] if gradients else []), "raw_input"]
-    rows: list[dict[str, Any]] = [{"name": name} for name in (*names, "random_decoder", "mean_input")]
+    names += ["random_decoder", "mean_input", *(["attribute_coin"] if attributes else [])]
+    rows: list[dict[str, Any]] = [{"name": name} for name in names]
     if answers:
         rows += [{"name": "output_only", "mode": mode} for mode in ("input", *(["attribute"] if attributes else []))]
     return rows

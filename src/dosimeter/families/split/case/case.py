@@ -304,7 +304,9 @@ class SplitCase:
 
     def _taken_away(self, folder: Path) -> dict[str, Any] | None:
         """What is left in a folder so that the halves can be taken away; None without a model."""
-        return taken_away(self.packs[0], self.system, self.people.victims, folder) if self.packs else None
+        if not self.packs:
+            return None
+        return taken_away(self.packs[0], self.system, self.people.victims, self.recordings[0], folder)
 
     def _gates(self) -> list[dict[str, Any]]:
         """Checks that were decided before any attack."""

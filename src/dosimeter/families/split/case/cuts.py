@@ -127,7 +127,7 @@ def fitting(
         ConfigError: one cannot act there.
     """
     for cut in found if releases else ():
-        Wire(graph, cut, releases, asked).settled(some, np.random.default_rng(0))
+        Wire(graph, cut, releases, asked).settled(some, np.random.default_rng(0), trial=True)
 
 
 def numbers_of(cut: ModelCut) -> int:

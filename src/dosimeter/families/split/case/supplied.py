@@ -128,7 +128,7 @@ class SuppliedCase(SplitCase):
 
     def _taken_away(self, folder: Path) -> dict[str, Any]:
         """What is left in a folder so that the halves can be taken away."""
-        return given_away(self.hosts[0], self.system, self.people.victims, folder)
+        return given_away(self.hosts[0], self.system, self.people.victims, self.recordings[0], folder)
 
     def _gates(self) -> list[dict[str, Any]]:
         """Checks of how the model was asked."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.split.attacks import MeanInput
+from dosimeter.families.split.attacks import AttributePool, MeanInput
 from dosimeter.families.split.case.refusals import has_counterpart
 from dosimeter.families.split.game import Goal
 from dosimeter.families.split.threat import SplitThreat
@@ -17,8 +17,10 @@ GOALS: tuple[Goal, ...] = ("input", "attribute")
 def lacking(threat: SplitThreat, attacks: Sequence[NamedAttack]) -> list[dict[str, Any]]:
     """Rows of the yardsticks that a list of attacks lacks.
 
-    The mean record, without which nobody knows whether a reconstruction failed; and where no attack plays on the
-    answers too, the attack on answers, without which nobody knows whether features tell more than those.
+    The mean record, without which nobody knows whether a reconstruction failed. Where no attack plays on the answers
+    too, the attack on answers, without which nobody knows whether features tell more than those. For attributes, the
+    same classifiers on the inputs, without which nobody knows whether the adversary's labels teach anything at all,
+    and a coin, which must be at chance.
 
     Args:
         threat: the adversary.
@@ -33,6 +35,24 @@ def lacking(threat: SplitThreat, attacks: Sequence[NamedAttack]) -> list[dict[st
             found.append({"name": "output_only", "mode": goal})
         if goal == "input" and reading and not any(type(row.attack) is MeanInput for row in mine):
             found.append({"name": "mean_input"})
+        if goal == "attribute" and reading:
+            found += _of_attributes(threat, mine)
+    return found
+
+
+def _of_attributes(threat: SplitThreat, mine: Sequence[NamedAttack]) -> list[dict[str, Any]]:
+    """Rows of the ceiling and of the control that a list of attacks on attributes lacks.
+
+    Args:
+        threat: the adversary; who can make no features of their own records has none to learn the ceiling on.
+        mine: the attacks on attributes.
+    """
+    found: list[dict[str, Any]] = []
+    if threat.knows != "nothing" and not any(row.attack.needs.reads == "inputs" for row in mine):
+        pool = next((row.attack for row in mine if isinstance(row.attack, AttributePool)), None)
+        found.append({"name": "raw_input", **({} if pool is None else {"classifiers": tuple(pool.classifiers)})})
+    if not any(row.attack.control for row in mine):
+        found.append({"name": "attribute_coin"})
     return found
 
 

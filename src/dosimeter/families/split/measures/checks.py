@@ -14,6 +14,9 @@ from dosimeter.statistics.intervals.crossed import Interval
 from dosimeter.statistics.leakage.attributes import auc_of
 from dosimeter.statistics.leakage.exchange import attributes_at_chance
 
+GOALS = ("input", "attribute")
+"""What attacks are after."""
+
 
 def null_audit(found: Measured) -> tuple[Null, ...]:
     """Every attack where nothing is to be found: victims and attributes are exchanged.
@@ -51,13 +54,20 @@ def null_gate(rows: tuple[Null, ...]) -> Gate:
 def controls(found: Measured) -> Gate:
     """N2: controls, which see nothing of the victims, must be at chance."""
     rows = [found.left.attack(one) for one in found.left.evidence]
-    ids = [str(one["id"]) for one in rows if one["control"] and one["goal"] == "input"]
+    ids = {goal: [str(one["id"]) for one in rows if one["control"] and one["goal"] == goal] for goal in GOALS}
+    tests = len(ids["input"]) + len(ids["attribute"]) * len(found.attributes)
     wrong = []
-    for one in ids:
-        p = names_at_chance(found.lineup(one, 0), rng=found.rng(f"control {one}"), draws=exchanges_for(len(ids)))
-        if p <= FALSE_ALARM / len(ids):
+    for one in ids["input"]:
+        p = names_at_chance(found.lineup(one, 0), rng=found.rng(f"control {one}"), draws=exchanges_for(tests))
+        if p <= FALSE_ALARM / tests:
             wrong.append(one)
-    return controls_gate(ids, wrong, "gives away which victim is which")
+    for one in ids["attribute"]:
+        for told in found.attributes:
+            own, rng = found.guesses(one, told, 0), found.rng(f"control {one} {told.name}")
+            p = attributes_at_chance(own, told.truth, found.person, rng=rng, draws=exchanges_for(tests))
+            if p <= FALSE_ALARM / tests:
+                wrong.append(f"{one} ({told.name})")
+    return controls_gate([*ids["input"], *ids["attribute"]], wrong, "gives the victims' secrets away")
 
 
 def trained_enough(found: Measured) -> Gate | None:

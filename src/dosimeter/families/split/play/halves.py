@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dosimeter.defenses.sending import send
+from dosimeter.defenses.sending import restored, send
 from dosimeter.families.split.play.record import RecordJob
 from dosimeter.families.split.play.wire import Wire
 from dosimeter.foundation.errors import ConfigError, DataError
@@ -74,6 +74,10 @@ class CutModel:
         job = self.record
         if self.source is None or self.plain or not job.releases:
             return ()
+        kept = job.kept()[self.source]
+        found = [restored(one, own) for one, own in zip(job.releases, kept, strict=True)]
+        if None not in found:
+            return tuple(one for one in found if one)
         wire = Wire(self.graph, self.parts[0], job.releases, job.host)
         return job.settled(wire, self.source)
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dosimeter.defenses.sending import CutDefense, describe_release
+from dosimeter.defenses.sending import CutDefense, describe_release, kept_of
 from dosimeter.families.split.play.wire import Wire
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
@@ -26,7 +26,7 @@ from dosimeter.models.cuts.recorder import recorded
 from dosimeter.statistics.leakage.pixels import spreads
 from dosimeter.training.deployment.hosts import Host
 from dosimeter.training.deployment.recorded import ANSWERS, PARTS
-from dosimeter.training.recipe import Release
+from dosimeter.training.recipe import Release, RestoresCut
 
 
 class Recording(Job, Protocol):
@@ -74,6 +74,8 @@ OWN = 512
 """Most training records from which defenses of the cut take scales and ranges."""
 INFORMATION = ("trace", "predicted", "channel")
 """What is recorded of Fisher information, where it is defined."""
+KEPT = "kept"
+"""Prefix of what defenses of the cut took from the model."""
 ONCE = "once"
 """Prefix of the answers to the first of many sends of each record."""
 
@@ -87,6 +89,7 @@ class RecordJob(FollowingJob):
     answers are those of each cut, `victims-answers-i` and `auxiliary-answers-i`; `auxiliary-plain-i` are the auxiliary
     records' features before the defenses, for an adversary who does not know of them. Where each record is sent many
     times, these are means; `once-i` are the answers for the victims to the first send, which the model's user gets.
+    `kept-i-k-NAME` is what defense k took from the model at cut i.
 
     Attributes:
         host: the model.
@@ -161,6 +164,8 @@ class RecordJob(FollowingJob):
         chosen, found = self._chosen(graph), dict[str, Tensor]()
         wires = [Wire(graph, one, self.releases, host) for one in chosen] if self.releases else []
         settled = [self.settled(one, index) for index, one in enumerate(wires)]
+        for index, own in enumerate(settled):
+            found |= self._keeping(index, own)
         for part, inputs in data.items():
             plain, answers = recorded(graph, chosen, inputs, host.prepare)
             found |= {f"{part}-{index}": features.contiguous() for index, features in enumerate(plain)}
@@ -179,6 +184,24 @@ class RecordJob(FollowingJob):
             told = wire.informed(settled[index], known, units, host.seed, repeats=self.repeats)
             found |= {f"{name}-{index}": one for name, one in told.items()}
         self.store.save(self.key, found, self.definition)
+
+    def _keeping(self, index: int, settled: Sequence[Release]) -> dict[str, Tensor]:
+        """What is kept of the defenses at one cut that took something from the model."""
+        return {
+            f"{KEPT}-{index}-{number}-{name}": one
+            for number, (defense, own) in enumerate(zip(self.releases, settled, strict=True))
+            if isinstance(defense, RestoresCut)
+            for name, one in kept_of(own).items()
+        }
+
+    def kept(self) -> list[list[dict[str, Tensor]]]:
+        """What is kept of each defense at each cut; nothing of one that takes nothing, or cannot be restored."""
+        found, numbers = self.store.load(self.key), range(len(self.releases))
+        starts = [[f"{KEPT}-{index}-{number}-" for number in numbers] for index in range(len(self.cuts))]
+        return [
+            [{name.removeprefix(one): value for name, value in found.items() if name.startswith(one)} for one in own]
+            for own in starts
+        ]
 
     def settled(self, wire: Wire, index: int) -> tuple[Release, ...]:
         """The defenses at one cut of this model, the same each time."""

@@ -106,12 +106,13 @@ class Wire:
         """From records to what crosses, before any defense; differentiable where the form of the records is."""
         return flat(self._halves[0](self.asked.prepare(records)))
 
-    def settled(self, records: Tensor, rng: np.random.Generator) -> tuple[Release, ...]:
+    def settled(self, records: Tensor, rng: np.random.Generator, *, trial: bool = False) -> tuple[Release, ...]:
         """The defenses, with what they take from the model and from its owner's records.
 
         Args:
             records: some training records, as fractions.
             rng: from which defenses draw.
+            trial: whether it is only asked if they can act here.
 
         Raises:
             ConfigError: a defense cannot act here.
@@ -119,7 +120,12 @@ class Wire:
         records = records.to(self.asked.device)
         with at_rest(self.graph.program.module):
             features = torch.cat([self.first(some.clone()) for some in torch.split(records, BATCH)])
-        return settle(self.defenses, CutPlace(self.first, self._halves[1], records, features), rng)
+        place = CutPlace(self.first, self._halves[1], records, features, self._said, trial)
+        return settle(self.defenses, place, rng)
+
+    def _said(self, sent: Float[Tensor, "b ..."]) -> Float[Tensor, "b c"]:
+        """What the second half answers to what it was sent, on the model's device; differentiable."""
+        return self.asked.read(self._halves[1](*(one.clone() for one in folded(sent, self.cut)))[0])
 
     def send(self, features: Tensor, settled: Sequence[Release], rng: np.random.Generator) -> Tensor:
         """What is sent in place of features, on the CPU."""
@@ -130,8 +136,7 @@ class Wire:
         found = []
         with at_rest(self.graph.program.module):
             for some in torch.split(sent, BATCH):
-                values = [one.clone() for one in folded(some.to(self.asked.device), self.cut)]
-                found.append(self.asked.read(self._halves[1](*values)[0]).cpu())
+                found.append(self._said(some.to(self.asked.device)).cpu())
         return torch.cat(found).contiguous()
 
     def informed(

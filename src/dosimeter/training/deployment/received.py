@@ -17,17 +17,33 @@ from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import quote
 from dosimeter.jobs.store import Store, file_hash
 from dosimeter.training.chain import Link
+from dosimeter.training.defending import DefenseRow
 from dosimeter.training.joint.gradients import FAR, strays
 from dosimeter.training.joint.methods import SENT
 from dosimeter.training.joint.transcript import AGREEMENT, COORDINATOR, Agreement, Transcript, read_transcript
 from dosimeter.training.joint.truth import TRUTH, Truth, read_truth
-from dosimeter.training.recipe import Hyperparameters
+from dosimeter.training.recipe import GuardsMessages, Hyperparameters
 
 FEWEST = 20
 """Steps of a training that an attack can learn on and be judged by, at least."""
 SCHEDULES: tuple[Literal["constant", "cosine", "one-cycle"], ...] = ("constant", "cosine", "one-cycle")
 CLOSE = 1e-6
 """Relative difference of two learning rates that are one."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A defense that is tried on what was recorded; see `replaying`.
+
+    Attributes:
+        row: the defense.
+        why: why the training would have been the same behind it, in words.
+        before: the messages without it.
+    """
+
+    row: DefenseRow
+    why: str
+    before: Transcript
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,8 @@ class Received:
         truth: what the victim knows of its batches in these steps.
         left_out: a sentence for each thing that was left out.
         digest: of the folder's files.
+        planned: updates that were agreed on.
+        replay: the defense that is tried on it, or None.
     """
 
     folder: Path
@@ -49,11 +67,18 @@ class Received:
     truth: Truth
     left_out: tuple[str, ...]
     digest: str
+    planned: int
+    replay: Replay | None = None
 
     @property
     def agreement(self) -> Agreement:
         """What every party knew beforehand."""
         return self.transcript.agreement
+
+    @property
+    def sent(self) -> Transcript:
+        """The usable steps as they were recorded, whatever defense is tried on them."""
+        return self.transcript if self.replay is None else self.replay.before
 
     def recipe(self, batch: int) -> tuple[Hyperparameters, str]:
         """The recipe by which parties can be imitated, and a note where the learning rates are of another form.
@@ -62,8 +87,10 @@ class Received:
             batch: records of a batch.
         """
         told, rates = self.agreement, self.agreement.rates
+        tried = () if self.replay is None else (self.replay.row.defense,)
         plain = Hyperparameters(
-            lr=max(rates), momentum=told.momentum, weight_decay=told.weight_decay, batch_size=batch
+            lr=max(rates), momentum=told.momentum, weight_decay=told.weight_decay, batch_size=batch,
+            defenses=tuple(one for one in tried if isinstance(one, GuardsMessages)),
         )  # fmt: skip
         for name in SCHEDULES:
             hp = replace(plain, schedule=name)
@@ -102,7 +129,7 @@ def receive(folder: Path) -> Received:
         )
     kept = tuple(one for one in transcript.messages if one.step <= steps)
     known = Truth(truth.having[:steps], truth.classes[:steps])
-    return Received(folder, Transcript(told, kept), steps, known, tuple(notes), _digest(folder))
+    return Received(folder, Transcript(told, kept), steps, known, tuple(notes), _digest(folder), whole)
 
 
 def _check_agreement(transcript: Transcript, folder: Path) -> None:

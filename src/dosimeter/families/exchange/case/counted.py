@@ -26,7 +26,7 @@ def counted_p(recorded: Received, victim: str, seed: int) -> float | None:
         None where the victim's own messages are not there, or all batches are counted alike.
     """
     kind: Kind = "update" if recorded.agreement.method == "fedavg" else "gradient"
-    sent, truth = recorded.transcript.of(kind, victim), recorded.truth
+    sent, truth = recorded.sent.of(kind, victim), recorded.truth
     steps = [step for step in range(recorded.steps) if step in sent and truth.sizes[step] > 0]
     counts = np.c_[truth.classes, truth.having][steps].astype(np.float64)
     if len(steps) < 2 or not np.ptp(counts, axis=0).any():

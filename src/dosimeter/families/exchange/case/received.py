@@ -28,10 +28,12 @@ from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.wording import quote
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
+from dosimeter.training.defending import DefenseRow
 from dosimeter.training.deployment.received import FEWEST, Received, ReceivedSystem
-from dosimeter.training.joint.transcript import COORDINATOR
+from dosimeter.training.joint.transcript import COORDINATOR, Agreement
 from dosimeter.training.joint.truth import UNKNOWN
 from dosimeter.training.preflight import about
+from dosimeter.training.recipe import GuardsMessages, HidesParts
 
 FEWEST_OF_A_SIDE = 5
 """Judged batches of each side, at least."""
@@ -75,7 +77,8 @@ class ReceivedCase:
     def training(self) -> ReceivedJob:
         """What stands in the place of a joint training."""
         link = self.system.link(self.watched.auxiliary, self.batch)
-        return ReceivedJob(self.system.store, self.system.transcript, link, self.watched.victim, self.batch)
+        found, victim = self.system.transcript, self.watched.victim
+        return ReceivedJob(self.system.store, found, link, victim, self.batch, self.system.seed)
 
     def play(self, row: NamedAttack) -> PlayJob:
         """The play of one attack on the recorded training."""
@@ -165,16 +168,16 @@ class ReceivedCase:
 
     def _adversary(self) -> dict[str, Any]:
         """What a result says of the adversary."""
-        own, told = self.watched, self.system.transcript.agreement
+        own, found, told = self.watched, self.system.transcript, self.system.transcript.agreement
         receiver = "receiver" if "receiver" in told.parties else told.parties[-1]
         return {
             "at_risk": "target", "access": self.threat.access, "targets": 1, "method": told.method,
             "parties": list(told.parties), "victim": own.victim, "adversary": own.adversary, "receiver": receiver,
             "property": str(self.threat.property), "value": own.value, "mixtures": [list(self.mixture)],
-            "auxiliary": str(self.threat.auxiliary), "steps": self.system.transcript.steps, "batch_size": self.batch,
+            "auxiliary": str(self.threat.auxiliary), "steps": found.steps, "batch_size": self.batch,
             "recorded": {
-                "judged": int(self.judged.sum()), "planned": told.steps,
-                "left_out": list(self.system.transcript.left_out),
+                "judged": int(self.judged.sum()), "planned": found.planned, "left_out": list(found.left_out),
+                **({} if found.replay is None else {"same": found.replay.why}),
             },
         }  # fmt: skip
 
@@ -232,6 +235,25 @@ def received_case(system: ReceivedSystem, threat: ExchangeThreat, attacks: Seque
     return replace(case, attacks=named_or_able(case.attacks, case.refusals()))
 
 
+def _check_seen(row: DefenseRow, threat: ExchangeThreat, told: Agreement) -> None:
+    """Refuses a defense of messages that the adversary does not see, of which nothing could be said.
+
+    Raises:
+        ConfigError: why not.
+    """
+    source, receiver, *_ = told.parties
+    if isinstance(row.defense, HidesParts) and threat.adversary != COORDINATOR:
+        raise ConfigError(
+            f"{row.name} hides the parts of a sum from the coordinator and changes nothing of what a party sees, got "
+            f"threat.adversary {threat.adversary!r}: let 'coordinator' watch, or remove it"
+        )
+    if isinstance(row.defense, GuardsMessages) and (threat.victim, threat.adversary) != (source, receiver):
+        raise ConfigError(
+            f"{row.name} changes the features that {source!r} shows to {receiver!r}, but {threat.adversary!r} watches "
+            f"{threat.victim!r}: let {receiver!r} watch {source!r}, or remove it"
+        )
+
+
 def _check_fit(system: ReceivedSystem, threat: ExchangeThreat, watched: Watched, batch: int) -> None:
     """Refuses a threat that nobody could carry out on these messages, and a network that is not theirs.
 
@@ -239,6 +261,8 @@ def _check_fit(system: ReceivedSystem, threat: ExchangeThreat, watched: Watched,
         AuditError: which of them, and why.
     """
     told, classes = system.transcript.agreement, system.transcript.truth.classes.shape[1]
+    if (replay := system.transcript.replay) is not None:
+        _check_seen(replay.row, threat, told)
     if told.method == "soft" and threat.adversary == COORDINATOR:
         raise ConfigError(
             "threat.adversary: transfer 'soft' has no coordinator, got 'coordinator': name the other party"

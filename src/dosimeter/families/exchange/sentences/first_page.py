@@ -142,11 +142,12 @@ def gained(told: Mapping[str, Any]) -> str:
 
 def scope(told: Mapping[str, Any], each: str = " for each mixture") -> str:
     """Which trainings it is about."""
-    if told.get("recorded") is not None:
+    if (recorded := told.get("recorded")) is not None:
+        tried = f" The defense is tried on what was recorded, since {recorded['same']}." if "same" in recorded else ""
         return (
-            f"This is about {told['recorded']['judged']:,} batches of the training that was recorded, and takes it "
-            "that these came in an order that has nothing to do with the property. It is about these attacks: another "
-            "may find more."
+            f"This is about {recorded['judged']:,} batches of the training that was recorded, and takes it "
+            f"that these came in an order that has nothing to do with the property.{tried} It is about these attacks: "
+            "another may find more."
         )
     runs = "one joint training" if told["targets"] == 1 else f"{told['targets']} joint trainings"
     return f"This is about {runs}{each}, and about these attacks: another may find more."

@@ -96,11 +96,7 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     if told["gain"] is not None:
         lines.append(gained(told))
     if status == "not_shown":
-        least = words.percent(told["needed"], away="up")
-        lines.append(
-            f"An attack that is right in {least} of such pairs would have been above chance in 9 of 10 audits like "
-            "this one; a smaller leak may be there, and a better attack may find more."
-        )
+        lines.append(missed(told["needed"]))
     return [*lines, scope(told)]
 
 
@@ -131,6 +127,18 @@ def _pairs(told: Mapping[str, Any]) -> str:
     return (
         f"Of a batch with {high} of them and one with {low}, the strongest attack tells which is which in "
         f"{share} of pairs{floor}; by chance it would be half.{end}"
+    )
+
+
+def missed(needed: float) -> str:
+    """What would have been shown, where nothing is.
+
+    Args:
+        needed: share of pairs in which an attack must be right.
+    """
+    return (
+        f"An attack that is right in {words.percent(needed, away='up')} of such pairs would have been above chance in "
+        "9 of 10 audits like this one; a smaller leak may be there, and a better attack may find more."
     )
 
 

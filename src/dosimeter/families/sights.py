@@ -36,6 +36,11 @@ class StageRole:
     members: tuple[tuple[str, str], ...] = ()
     method: str = ""
 
+    @property
+    def trained(self) -> tuple[str | None, ...]:
+        """All data that it is trained on, those of each party of a joint stage; None for what is not known."""
+        return tuple(data for _, data in self.members) or (self.data,)
+
     def before(self, part: ModelPart) -> tuple[ModelPart, ...]:
         """Parts that run before one."""
         return self.parts[: self.parts.index(part)]
@@ -101,7 +106,8 @@ def asks(holding: Holding, stage: StageRole, stages: Sequence[StageRole]) -> boo
     """
     if not stage.parts:
         return False
-    return stage.parts[0].at == holding.party or holding.data not in {one.data for one in stages}
+    trained = {data for one in stages for data in one.trained}
+    return stage.parts[0].at == holding.party or holding.data not in trained
 
 
 def _both(receiver: str, sees: Seen, stage: str, part: str, way: str, **more: str | None) -> Iterator[Sight]:

@@ -279,7 +279,7 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         placed = {row.place: at_last(row, stages) for row in threats.rows}
         problems = chain_problems(stages, {place: one.at_risk for place, one in placed.items()}, base) + problems
         problems += defense_problems(stages, own, variants, placed)
-        problems += leg_problems(stages, threats.rows, beside.topology)
+        problems += leg_problems(stages, threats.rows)
     problems = [*_of_target(target, threats.rows, beside.parts, base), *problems, *beside.problems]
     if "target" in whole and "stage" in whole:
         problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")

@@ -175,7 +175,7 @@ def _of(
             continue
         own = tuple(one for one in seen if one.party in who and one.stage == stage.name)
         at_will = stage.parts[0].at in who or any(
-            one.party in who and asks(one, stage, stages) for one in topology.holds
+            one.party in who and asks(topology, one, stage, stages) for one in topology.holds
         )
         view = _View(who, malicious, stage, own, at_will)
         for rule in RULES:
@@ -195,7 +195,7 @@ def _queries(view: _View, rule: Rule, topology: Topology, stages: Sequence[Stage
     """Risks of records that pass through a deployed stage."""
     known = {one.auxiliary for one in topology.parties if one.name in view.who}
     for holding in topology.holds:
-        if holding.party in view.who or holding.data in known or not asks(holding, view.stage, stages):
+        if holding.party in view.who or holding.data in known or not asks(topology, holding, view.stage, stages):
             continue
         seen = [one for one in view.seen if one.sees in rule.sees and one.data in (None, holding.data)]
         if not seen or not _applies(view, rule, topology, holding):

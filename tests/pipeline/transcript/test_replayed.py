@@ -72,6 +72,7 @@ def fixed(tmp_path_factory):
         features = torch.relu(inputs[rows] @ weight.T + bias)
         kept.append(Message("trunk", "coordinator", "all", step, trunk))
         kept.append(Message("representations", "source", "receiver", step, {"features": features}))
+        kept.append(Message("alignment_gradient", "receiver", "source", step, {"features": features / 100}))
     kept.append(Message("trunk", "coordinator", "all", 48, trunk))
     return write(case, Transcript(whole.agreement, tuple(kept)), folder / "transcript")
 
@@ -187,16 +188,16 @@ def test_what_would_have_been_another_training_is_one_line(federated, tmp_path, 
 
 def test_a_defense_of_what_the_adversary_does_not_see_is_one_line(federated, fixed, tmp_path):
     _, place = federated
+    back = {"victim": "receiver", "adversary": "source"}
     wrong = {
         "secure_sum hides the parts of a sum from the coordinator and changes nothing of what a party sees":
-            (place, "receiver", {"name": "secure_sum"}),
-        "noise changes the features that 'source' shows to 'receiver', but 'coordinator' watches 'source'":
-            (fixed, "coordinator", {"name": "noise", "clip": 1.0}),
+            (place, {}, "gradient", {"name": "secure_sum"}),
+        "noise changes the features that 'source' shows to 'receiver', but 'source' watches 'receiver'":
+            (fixed, back, "alignment_gradient", {"name": "noise", "clip": 1.0}),
     }  # fmt: skip
-    for line, (folder, adversary, defense) in wrong.items():
-        raw = recorded(folder, threat={"adversary": adversary}) | {"defense": [defense]}
-        if adversary == "coordinator":
-            raw["attack"] = [{"name": "batch_property", "channel": "gradient", **QUICK}]
+    for line, (folder, threat, channel, defense) in wrong.items():
+        raw = recorded(folder, threat=threat) | {"defense": [defense]}
+        raw["attack"] = [{"name": "batch_property", "channel": channel, **QUICK}]
         with pytest.raises(AuditError, match=line):
             verbs.plan(parse(raw, base=BASE), store=tmp_path / "store")
 

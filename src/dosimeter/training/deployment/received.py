@@ -144,6 +144,13 @@ def _check_agreement(transcript: Transcript, folder: Path) -> None:
             f"transcript: {AGREEMENT} must name a method that is known here, got {quote(told.method)}, "
             f"{suggest(told.method, SENT)}: messages of another protocol cannot be imitated"
         )
+    parts = [one for one in transcript.messages if one.kind in ("gradient", "update")]
+    if told.sum_bits is not None and parts:
+        raise DataError(
+            f"transcript: parties of a secure sum must send no part of their own, got a {parts[0].kind} of "
+            f"{parts[0].sender!r} in step {parts[0].step}: set sum_bits to null in {AGREEMENT}, or leave the parts out "
+            "if they did not cross"
+        )
     away = strays(transcript)
     if away is not None and away > FAR:
         raise DataError(

@@ -17,6 +17,7 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.counted import counted_p
 from dosimeter.families.exchange.case.people import Watched, count_of, watched_of
 from dosimeter.families.exchange.case.refusals import named_or_able, refusals, require_telling
+from dosimeter.families.exchange.case.seen import check_sent, steps_seen
 from dosimeter.families.exchange.case.told import listed
 from dosimeter.families.exchange.play.job import Arena, PlayJob
 from dosimeter.families.exchange.play.model import divided
@@ -68,10 +69,46 @@ class ReceivedCase:
         return sides_of(self.system.transcript, self.mixture, self.batch)
 
     @property
-    def judged(self) -> Bool[Array, " n"]:
-        """Whether each step is judged."""
-        found: Array = self.sides >= 0
+    def _who(self) -> tuple[str, str]:
+        """The victim, then the adversary."""
+        return self.watched.victim, self.watched.adversary
+
+    @cached_property
+    def _refused(self) -> Mapping[str, str]:
+        """Why attacks cannot run, whatever was recorded of the messages that the method sends."""
+        told = self.system.transcript.agreement
+        found = dict(refusals(self.attacks, self.watched, told.method, self.system.transcript.recipe(self.batch)[0]))
+        for row in self.attacks:
+            if told.method == "dann" and row.attack.needs.channel in ("gradient", "alignment_gradient"):
+                found[row.id] = "needs the discriminator of 'dann', which no message holds: leave the attack out"
         return found
+
+    @cached_property
+    def _seen(self) -> Mapping[str, Bool[Array, " n"]]:
+        """Of each attack on messages the steps in which it sees something of the victim."""
+        rows = [row for row in self.attacks if row.id not in self._refused]
+        channels = {row.id: row.attack.needs.channel for row in rows}
+        return {
+            name: steps_seen(self.system.transcript, self._who, one)
+            for name, one in channels.items()
+            if one is not None
+        }
+
+    @cached_property
+    def judged(self) -> Bool[Array, " n"]:
+        """Whether each step is judged: its side is known, and the attack that sees most sees something of it."""
+        most = max(self._seen.values(), key=np.sum, default=np.ones(len(self.sides), bool))
+        found: Array = (self.sides >= 0) & most
+        return found
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A sentence for each thing that was left out; of the last step of "soft" nothing ever crosses."""
+        found, away = self.system.transcript, (self.sides >= 0) & ~self.judged
+        if found.agreement.method == "soft":
+            away = away[:-1]
+        told = f"{int(away.sum())} steps of which the adversary sees nothing of the victim are not judged"
+        return (*found.left_out, *([told] if away.any() else []))
 
     @cached_property
     def training(self) -> ReceivedJob:
@@ -99,11 +136,15 @@ class ReceivedCase:
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
-        told = self.system.transcript.agreement
-        found = dict(refusals(self.attacks, self.watched, told.method, self.system.transcript.recipe(self.batch)[0]))
-        for row in self.attacks:
-            if told.method == "dann" and row.attack.needs.channel in ("gradient", "alignment_gradient"):
-                found[row.id] = "needs the discriminator of 'dann', which no message holds: leave the attack out"
+        found, victim, judged = dict(self._refused), self.watched.victim, self.judged
+        for name, seen in self._seen.items():
+            missing = int((judged & ~seen).sum())
+            if missing or not seen.any():
+                steps = f"{missing} of {int(judged.sum())} judged steps" if seen.any() else "any step"
+                found[name] = (
+                    f"needs messages that tell of {victim!r}, of which none were recorded in {steps}: record all, or "
+                    "leave the attack out"
+                )
         return found
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
@@ -134,14 +175,17 @@ class ReceivedCase:
     def notes(self) -> list[str]:
         """Implements `Case`."""
         found, told = self.system.transcript, self.system.transcript.agreement
-        first = int((self.sides == 1).sum())
+        first = int((self.sides[self.judged] == 1).sum())
         notes = [
             f"transcript: {found.steps} steps of {told.method!r} between {' and '.join(told.parties)}; "
             f"{int(self.judged.sum())} are judged, of which {first} are of the first side",
             "order: steps are taken to come in an order that does not depend on the property, as by a coin or a "
             "shuffle; a check tests it",
-            *(f"transcript: {one}" for one in found.left_out),
+            f"auxiliary: must hold no record of {self.watched.victim!r}, whose records are not here to compare",
+            *(f"transcript: {one}" for one in self.left_out),
         ]
+        if found.agreement.method == "fedavg":
+            notes.append("agreement: no message tells whether rates, momentum and local_steps are right: see to it")
         if note := found.recipe(self.batch)[1]:
             notes.append(note)
         if int(self.judged.sum()) < 100:
@@ -152,7 +196,8 @@ class ReceivedCase:
         """Implements `Case`."""
         kept = self.judged
         truth = {"coins": (self.sides[kept] == 1)[None, None]}
-        if (p := counted_p(self.system.transcript, self.watched.victim, self.system.seed)) is not None:
+        victim, adversary = self._who
+        if (p := counted_p(self.system.transcript, victim, self.system.seed, adversary)) is not None:
             truth["counted_p"] = np.array(p)
         save_arrays(truth_file(folder), truth)
         refused = self.refusals()
@@ -176,7 +221,7 @@ class ReceivedCase:
             "property": str(self.threat.property), "value": own.value, "mixtures": [list(self.mixture)],
             "auxiliary": str(self.threat.auxiliary), "steps": found.steps, "batch_size": self.batch,
             "recorded": {
-                "judged": int(self.judged.sum()), "planned": found.planned, "left_out": list(found.left_out),
+                "judged": int(self.judged.sum()), "planned": found.planned, "left_out": list(self.left_out),
                 **({} if found.replay is None else {"same": found.replay.why}),
             },
         }  # fmt: skip
@@ -213,7 +258,8 @@ def received_case(system: ReceivedSystem, threat: ExchangeThreat, attacks: Seque
         AuditError: the threat does not fit the transcript, or the records do not fit one of them.
     """
     told, truth = system.transcript.agreement, system.transcript.truth
-    batch = int(np.bincount(truth.sizes).argmax()) // told.local_steps
+    sizes, often = np.unique(truth.sizes, return_counts=True)
+    batch = int(sizes[often.argmax()]) // told.local_steps
     if batch < 2:
         raise DataError(
             f"transcript: the victim's batches must have two records or more, got {batch} in most steps: count the "
@@ -221,8 +267,10 @@ def received_case(system: ReceivedSystem, threat: ExchangeThreat, attacks: Seque
         )
     watched = watched_of(threat, system.parts, told.parties, batch)
     _check_fit(system, threat, watched, batch)
+    check_sent(system.transcript, watched.victim)
     case = ReceivedCase(system, threat, tuple(attacks), watched, batch)
-    sides = case.sides
+    require_telling(case.attacks, case.refusals())
+    sides = case.sides[case.judged]
     counts = [int((sides == one).sum()) for one in (1, 0)]
     if sum(counts) < FEWEST or min(counts) < FEWEST_OF_A_SIDE:
         high, low = (count_of(one, batch) for one in case.mixture)
@@ -231,7 +279,6 @@ def received_case(system: ReceivedSystem, threat: ExchangeThreat, attacks: Seque
             f"{counts[0]} with {high} records of the property and {counts[1]} with {low} or fewer, of {batch}: choose "
             "`mixtures` that lie closer together, or record more steps"
         )
-    require_telling(case.attacks, case.refusals())
     return replace(case, attacks=named_or_able(case.attacks, case.refusals()))
 
 

@@ -120,7 +120,7 @@ class ReceivedJob(KeyedJob):
             raise DataError(f"transcript: {now.folder} must stay as it was, got files that changed: run again")
         if self.recorded.replay is not None:
             now = replayed(now, self.recorded.replay.row, self.seed)
-        tensors = {f"messages/{name}": one.contiguous() for name, one in now.transcript.tensors().items()}
+        tensors = {f"messages/{name}": one.float().contiguous() for name, one in now.transcript.tensors().items()}
         self.store.save(self.key, {**tensors, "labels": torch.from_numpy(self._labels())}, self.definition)
 
     def transcript(self) -> Transcript:

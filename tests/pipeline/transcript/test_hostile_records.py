@@ -165,3 +165,28 @@ def test_a_plan_says_what_no_message_tells(whole):
     assert any(
         one.startswith("auxiliary: must hold no record of 'source'") for one in prepared(whole["fedsgd"]).notes()
     )
+
+
+def test_shared_layers_that_the_adversary_does_not_get_are_one_line(whole, tmp_path):
+    def to_the_victim(one):
+        return replace(one, receiver="source") if one.kind == "trunk" and one.step == 7 else one
+
+    place = changed(whole["fedsgd"], tmp_path / "away", to_the_victim)
+    with pytest.raises(AuditError, match="'receiver' must get the shared layers in every step, got none in step 7"):
+        prepared(place)
+
+
+def test_what_several_get_is_the_same_and_what_no_attack_reads_is_told(whole, tmp_path):
+    place = tmp_path / "more"
+    shutil.copytree(whole["fedsgd"], place)
+    path = place / "000003.safetensors"
+    arrays = load_file(path)
+    other = {name.replace("/all/", "/source/"): 2 * one for name, one in arrays.items() if name.startswith("trunk")}
+    save_file({**arrays, **other}, path)
+    with pytest.raises(AuditError, match="the same, got two trunk of 'coordinator' in step 3, to"):
+        receive(place)
+    save_file({**arrays, "head/source/receiver/weight": torch.ones(2, 16)}, path)
+    assert (
+        "head of 'source' crossed too, which method 'fedsgd' does not send and no attack reads"
+        in receive(place).left_out
+    )

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from dosimeter.data import Dataset
@@ -20,7 +21,14 @@ from dosimeter.training.chain import Link
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.joint.gradients import FAR, strays
 from dosimeter.training.joint.methods import SENT
-from dosimeter.training.joint.transcript import AGREEMENT, COORDINATOR, Agreement, Transcript, read_transcript
+from dosimeter.training.joint.transcript import (
+    AGREEMENT,
+    COORDINATOR,
+    Agreement,
+    Message,
+    Transcript,
+    read_transcript,
+)
 from dosimeter.training.joint.truth import TRUTH, Truth, read_truth
 from dosimeter.training.recipe import GuardsMessages, Hyperparameters
 
@@ -127,6 +135,7 @@ def receive(folder: Path) -> Received:
         raise DataError(
             f"transcript: {folder} must hold {FEWEST} whole steps or more, with their truth, got {steps}: record more"
         )
+    notes += _unread(transcript)
     kept = tuple(one for one in transcript.messages if one.step <= steps)
     known = Truth(truth.having[:steps], truth.classes[:steps])
     return Received(folder, Transcript(told, kept), steps, known, tuple(notes), _digest(folder), whole)
@@ -144,6 +153,7 @@ def _check_agreement(transcript: Transcript, folder: Path) -> None:
             f"transcript: {AGREEMENT} must name a method that is known here, got {quote(told.method)}, "
             f"{suggest(told.method, SENT)}: messages of another protocol cannot be imitated"
         )
+    _check_copies(transcript)
     parts = [one for one in transcript.messages if one.kind in ("gradient", "update")]
     if told.sum_bits is not None and parts:
         raise DataError(
@@ -158,6 +168,35 @@ def _check_agreement(transcript: Transcript, folder: Path) -> None:
             f"weight_decay and averaged of {AGREEMENT}, got moves of which {min(away, 10.0):.0%} and more is not "
             "explained: correct these, or record the whole training"
         )
+
+
+def _check_copies(transcript: Transcript) -> None:
+    """Refuses messages to several receivers of which one is another, since an audit reads one of them.
+
+    Raises:
+        DataError: which ones.
+    """
+    first: dict[tuple[int, str, str], Message] = {}
+    for one in transcript.messages:
+        other = first.setdefault((one.step, one.kind, one.sender), one)
+        same = one.arrays.keys() == other.arrays.keys()
+        if not same or not all(torch.equal(one.arrays[name], array) for name, array in other.arrays.items()):
+            raise DataError(
+                f"transcript: what a sender gives to several must be the same, got two {one.kind} of {one.sender!r} in "
+                f"step {one.step}, to {other.receiver!r} and {one.receiver!r}: record what each got as a training of "
+                "its own"
+            )
+
+
+def _unread(transcript: Transcript) -> list[str]:
+    """A sentence on messages that the method does not send, which may tell of the victim and which no attack reads."""
+    told = transcript.agreement
+    known = {*SENT[told.method], *(kind for kind, _ in _expected(told)), *(["sum"] if told.sum_bits else [])}
+    odd = sorted({(one.kind, one.sender) for one in transcript.messages if one.kind not in known})
+    if not odd:
+        return []
+    names = " and ".join(f"{kind} of {sender!r}" for kind, sender in odd)
+    return [f"{names} crossed too, which method {told.method!r} does not send and no attack reads"]
 
 
 def _last_whole(transcript: Transcript) -> tuple[int, str]:

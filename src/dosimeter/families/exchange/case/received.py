@@ -267,7 +267,7 @@ def received_case(system: ReceivedSystem, threat: ExchangeThreat, attacks: Seque
         )
     watched = watched_of(threat, system.parts, told.parties, batch)
     _check_fit(system, threat, watched, batch)
-    check_sent(system.transcript, watched.victim)
+    check_sent(system.transcript, watched.victim, watched.adversary)
     case = ReceivedCase(system, threat, tuple(attacks), watched, batch)
     require_telling(case.attacks, case.refusals())
     sides = case.sides[case.judged]

@@ -47,12 +47,21 @@ def _parts_seen(seen: Transcript, victim: str, adversary: str, kind: Kind) -> se
     return set(seen.of("parameters" if soft else kind, adversary)) & {one - 1 for one in trunks}
 
 
-def check_sent(recorded: Received, victim: str) -> None:
-    """Refuses messages of the victim that are the same in steps with other batches, since some are of another step.
+def check_sent(recorded: Received, victim: str, adversary: str) -> None:
+    """Refuses a record in which the adversary has not all trunks, or messages of the victim are of another step.
+
+    Such are messages that are the same in steps with other batches.
 
     Raises:
         DataError: which ones.
     """
+    soft, seen = recorded.agreement.method == "soft", recorded.transcript.seen_by(adversary)
+    trunks = seen.of("parameters", victim) if soft else seen.of("trunk", COORDINATOR)
+    if absent := [step for step in range(recorded.steps) if step not in trunks]:
+        raise DataError(
+            f"transcript: {adversary!r} must get the shared layers in every step, got none in step {absent[0]}: record "
+            "them with the receiver 'all', or let somebody watch who gets them"
+        )
     counts = np.c_[recorded.truth.classes, recorded.truth.having]
     for kind in SENT:
         first: dict[str, int] = {}

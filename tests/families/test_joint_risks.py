@@ -133,3 +133,15 @@ def test_a_file_with_a_topology_and_no_threat_is_audited(tmp_path):
     notes = verbs.plan(audit, store=tmp_path).notes
     assert any("rows are tested, by exchange-clinic" in one for one in notes)
     assert set(FAMILIES) >= {"exchange"}
+
+
+def test_records_of_every_party_are_trained_on_and_none_are_queries_of_the_shared_layers():
+    """Whoever keeps the shared layers sees messages of both, and records of none."""
+    outside = topology(parties=({"name": "hospital", "trust": "full"}, {"name": "clinic", "trust": "full"},
+                                {"name": "server", "trust": "honest-but-curious", "auxiliary": "own"}),
+                       parts=({"name": "net", "stage": "joint", "at": "server"},))  # fmt: skip
+    found = all_risks(outside, [replace(stage(), parts=outside.parts)], AVAILABLE)
+    assert not [one for one in found if one.access == "inputs"]
+    assert [(one.holder, one.data) for one in found if one.rule.name == "membership"] == [
+        ("hospital", "source"), ("clinic", "receiver"),
+    ]  # fmt: skip

@@ -270,16 +270,16 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     target, of_target = _target(whole)
     report, more = _table(Report, whole.get("report", {}), "report")
     threats = threat_rows(whole, parts, base, beside.topology)
-    sent = isinstance(target, Target) and takes_defenses(threats.rows)
+    recorded = isinstance(target, RecordedTarget)
+    sent = target is not None and takes_defenses(threats.rows, recorded=recorded)
     variants, own, problems = _read_defenses(whole, parts, base, sent=sent)
-    problems = [*threats.problems, *problems, *(sent_problems(variants, "defense") if sent else [])]
+    problems = [*threats.problems, *problems, *(sent_problems(variants, "defense", recorded=recorded) if sent else [])]
     stages = tuple(stage for stage in parts if stage)
     if parts and None not in parts:
         placed = {row.place: at_last(row, stages) for row in threats.rows}
         problems = chain_problems(stages, {place: one.at_risk for place, one in placed.items()}, base) + problems
-        problems += defense_problems(stages, own, variants, placed) + leg_problems(
-            stages, threats.rows, beside.topology
-        )
+        problems += defense_problems(stages, own, variants, placed)
+        problems += leg_problems(stages, threats.rows)
     problems = [*_of_target(target, threats.rows, beside.parts, base), *problems, *beside.problems]
     if "target" in whole and "stage" in whole:
         problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")
@@ -289,7 +289,7 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems), beside.parts)
     if isinstance(target, RecordedTarget):
         plain = RecordedAudit(top.name, top.seed, target.transcript, threats.rows, report, base, beside.parts)
-        plain = dataclasses.replace(plain, common=_common_settings(plain), model=model_of(target))
+        plain = dataclasses.replace(plain, common=_common_settings(plain), model=model_of(target), variants=variants)
         return Draft(plain, (), top.seed, ())
     if target is not None:
         return Draft(SuppliedAudit(top.name, top.seed, target, threats.rows, report, base, variants), (), top.seed, ())
@@ -375,7 +375,8 @@ def _read_defenses(
     variants, problems = defense_rows(whole.get("defense"), base, "defense")
     for kind in ("defense", "variant"):
         if "target" in whole and whole.get(kind) and not (kind == "defense" and sent):
-            problems.append(f"{kind}: a supplied model is not trained here, got [[{kind}]] beside [target]: remove one")
+            what = "what was recorded" if is_recorded(whole) else "a supplied model"
+            problems.append(f"{kind}: {what} is not trained here, got [[{kind}]] beside [target]: remove one")
     own = []
     for index, stage in enumerate(stages):
         rows, wrong = defense_rows(() if stage is None else stage.defenses, base, f"stage[{index}].defenses")

@@ -9,9 +9,11 @@ from typing import Any
 
 from dosimeter.config.combinations import network_problems
 from dosimeter.config.named_parts import DataPart
+from dosimeter.config.sent_defenses import listed
 from dosimeter.config.tables import RecordedTarget, Report
 from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.foundation.wording import quote
+from dosimeter.training.defending import DefenseRow
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class RecordedAudit:
         parts: the records by name.
         common: settings that every kind of audit file has, as JSON values.
         model: of a joint training: `model`, `options` and `head` of the network that its parties shared; else empty.
+        variants: further audits, each with one defense tried on the messages.
     """
 
     name: str
@@ -39,11 +42,13 @@ class RecordedAudit:
     parts: Mapping[str, DataPart] = field(default_factory=dict)
     common: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
+    variants: tuple[DefenseRow, ...] = ()
 
     def settings(self) -> dict[str, Any]:
         """All keys with defaults filled in, as JSON values; stored in a run's folder."""
         data = {name: part.model_dump(mode="json", by_alias=True) for name, part in self.parts.items()}
-        return {**self.common, "target": {"transcript": self.transcript, **self.model}, "data": data}
+        target = {"transcript": self.transcript, **self.model}
+        return {**self.common, "target": target, "data": data, **listed(self.variants)}
 
 
 def is_recorded(whole: Mapping[str, Any]) -> bool:

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from dosimeter.config.attack_rows import share_attacks
-from dosimeter.config.stages.joint import role_of
+from dosimeter.config.stages.leg_topologies import by_leg
 from dosimeter.config.stages.legs import last_of
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.derived import by_names
+from dosimeter.families.derived import by_names, distinct
 from dosimeter.families.family import Family, Surroundings
 from dosimeter.families.registry import FAMILIES
 from dosimeter.families.sights import StageRole
@@ -84,8 +84,8 @@ def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path, top
         base: folder of the audit file.
         topology: stands for the threats, if the file has none and some follow from it.
     """
-    roles = by_names(topology, [role_of(one) for one in stages if one]) if topology is not None else ()
-    follows = exposed(topology, roles) if topology is not None and "threat" not in whole else ()
+    told = () if topology is None or "threat" in whole else by_leg(topology, stages)
+    follows = tuple(distinct([one for own, roles in told for one in exposed(own, by_names(own, roles))]))
     if follows:
         whole = {**whole, "threat": follows}
     raw = whole.get("threat", {})

@@ -38,9 +38,7 @@ def by_names(topology: Topology, stages: Sequence[StageRole]) -> tuple[StageRole
         topology: parties and parts.
         stages: the chain, without parts.
     """
-    return tuple(
-        replace(role, parts=_ordered([one for one in topology.parts if one.stage == role.name])) for role in stages
-    )
+    return tuple(replace(role, parts=_ordered(topology.parts_of(role.name))) for role in stages)
 
 
 def _ordered(own: Sequence[ModelPart]) -> tuple[ModelPart, ...]:
@@ -90,7 +88,7 @@ def derived(
             own |= {key: True for key in FLAGS if risk.threat.get(key)}
             if more := (*own.get("attributes", ()), *risk.threat.get("attributes", ())):
                 own["attributes"] = tuple(dict.fromkeys(more))
-    return _distinct(list(found.values()))
+    return distinct(list(found.values()))
 
 
 def _id(risk: Risk) -> str:
@@ -99,7 +97,7 @@ def _id(risk: Risk) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", "-".join([str(risk.rule.family), *who]))[:LONGEST]
 
 
-def _distinct(tables: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def distinct(tables: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The tables with a number at the end of each id that occurs again; upper and lower case count as one."""
     taken: set[str] = set()
     for one in tables:

@@ -175,7 +175,7 @@ def _of(
             continue
         own = tuple(one for one in seen if one.party in who and one.stage == stage.name)
         at_will = stage.parts[0].at in who or any(
-            one.party in who and asks(one, stage, stages) for one in topology.holds
+            one.party in who and asks(topology, one, stage, stages) for one in topology.holds
         )
         view = _View(who, malicious, stage, own, at_will)
         for rule in RULES:
@@ -195,7 +195,7 @@ def _queries(view: _View, rule: Rule, topology: Topology, stages: Sequence[Stage
     """Risks of records that pass through a deployed stage."""
     known = {one.auxiliary for one in topology.parties if one.name in view.who}
     for holding in topology.holds:
-        if holding.party in view.who or holding.data in known or not asks(holding, view.stage, stages):
+        if holding.party in view.who or holding.data in known or not asks(topology, holding, view.stage, stages):
             continue
         seen = [one for one in view.seen if one.sees in rule.sees and one.data in (None, holding.data)]
         if not seen or not _applies(view, rule, topology, holding):
@@ -241,10 +241,10 @@ def _training(view: _View, rule: Rule, topology: Topology, chain: Sequence[Stage
     if rule.name == "updates":
         for one in view.seen:
             sender = next(part.at for part in stage.parts if part.name == one.part)
-            held = any(own.party == sender and own.data == stage.data for own in topology.holds)
-            if one.sees == "weights" and one.crosses and held and sender not in view.who:
+            held = [own.data for own in topology.holds if own.party == sender and own.data in stage.trained]
+            for sent in held if one.sees == "weights" and one.crosses and sender not in view.who else ():
                 yield Risk(
-                    view.who, bool(view.malicious), rule, stage.name, stage.name, sender, stage.data, (), "weights",
+                    view.who, bool(view.malicious), rule, stage.name, stage.name, sender, sent, (), "weights",
                     (one.way,), "", False, "",
                 )  # fmt: skip
         return
@@ -252,14 +252,15 @@ def _training(view: _View, rule: Rule, topology: Topology, chain: Sequence[Stage
     if access is None:
         return
     knows = view.whole if access == "weights" else AT_WILL if view.at_will else PASSING
-    for trained in chain if rule.name == "membership" else chain[-1:]:
-        holders: list[str | None] = [one.party for one in topology.holds if one.data == trained.data]
-        own = {one.auxiliary for one in topology.parties if one.name in view.who}
-        if set(holders) & set(view.who) or (trained.data is not None and trained.data in own):
+    own = {one.auxiliary for one in topology.parties if one.name in view.who}
+    behind = chain if rule.name == "membership" else chain[-1:]
+    for at_risk, data in [(one.name, data) for one in behind for data in one.trained]:
+        holders: list[str | None] = [one.party for one in topology.holds if one.data == data]
+        if set(holders) & set(view.who) or (data is not None and data in own):
             continue
         for holder in holders or [None]:
             yield Risk(
-                view.who, bool(view.malicious), rule, stage.name, trained.name, holder, trained.data, (), access,
+                view.who, bool(view.malicious), rule, stage.name, at_risk, holder, data, (), access,
                 view.ways(access), knows, False, "",
             )  # fmt: skip
 

@@ -36,6 +36,11 @@ class StageRole:
     members: tuple[tuple[str, str], ...] = ()
     method: str = ""
 
+    @property
+    def trained(self) -> tuple[str | None, ...]:
+        """All data that it is trained on, those of each party of a joint stage; None for what is not known."""
+        return tuple(data for _, data in self.members) or (self.data,)
+
     def before(self, part: ModelPart) -> tuple[ModelPart, ...]:
         """Parts that run before one."""
         return self.parts[: self.parts.index(part)]
@@ -93,7 +98,7 @@ def sights(topology: Topology, stages: Sequence[StageRole]) -> tuple[Sight, ...]
     return tuple(dict.fromkeys(found))
 
 
-def asks(holding: Holding, stage: StageRole, stages: Sequence[StageRole]) -> bool:
+def asks(topology: Topology, holding: Holding, stage: StageRole, stages: Sequence[StageRole]) -> bool:
     """Returns whether the records of a holding pass through a deployed stage.
 
     They do if their holder runs its first part, or if no stage is trained on them, since then it is all that they are
@@ -101,7 +106,8 @@ def asks(holding: Holding, stage: StageRole, stages: Sequence[StageRole]) -> boo
     """
     if not stage.parts:
         return False
-    return stage.parts[0].at == holding.party or holding.data not in {one.data for one in stages}
+    trained = {data for one in stages for data in one.trained} | topology.elsewhere
+    return stage.parts[0].at == holding.party or holding.data not in trained
 
 
 def _both(receiver: str, sees: Seen, stage: str, part: str, way: str, **more: str | None) -> Iterator[Sight]:
@@ -114,7 +120,7 @@ def _records(topology: Topology, stage: StageRole, stages: Sequence[StageRole]) 
     """Who sees the records themselves, beside their holder."""
     first = stage.parts[0]
     for one in topology.holds:
-        if first.at != one.party and asks(one, stage, stages):
+        if first.at != one.party and asks(topology, one, stage, stages):
             yield from _both(first.at, "inputs", stage.name, first.name, f"{one.party} -> {first.name}", data=one.data)
 
 
@@ -154,6 +160,8 @@ def edge_problems(topology: Topology, stages: Sequence[StageRole]) -> list[str]:
     roles = {part.name: stage for stage in stages for part in stage.parts}
     problems = []
     for index, edge in enumerate(topology.edges):
+        if edge.sender not in roles:  # of another chain
+            continue
         stage, place = roles[edge.sender], f"topology.edges[{index}]"
         names = [part.name for part in stage.parts]
         here = names.index(edge.sender)

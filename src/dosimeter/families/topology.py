@@ -84,12 +84,20 @@ class Topology:
         parts: by distinct names.
         edges: distinct.
         holds: distinct pairs of party and data.
+        covered: stages whose parts are told with another chain, which has them too.
+        elsewhere: data that only stages of other chains are trained on.
     """
 
     parties: tuple[Party, ...]
     parts: tuple[ModelPart, ...]
     edges: tuple[Edge, ...] = ()
     holds: tuple[Holding, ...] = ()
+    covered: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+
+    def parts_of(self, stage: str) -> tuple[ModelPart, ...]:
+        """The parts of a stage's model, as the file has them; none if another chain tells of them."""
+        return tuple(one for one in self.parts if one.stage == stage and stage not in self.covered)
 
     def settings(self) -> dict[str, Any]:
         """The table of the audit file, as JSON values."""

@@ -145,7 +145,8 @@ def audit(  # more than seven parameters because this is the one call that a use
         depends: modules and functions that `fit` uses and that its key would not see, themselves or by name, such as
             `"package.module"` or `"package.module:function"`; shadows are trained anew when their source changes.
         transcript: folder of recorded messages, for threats of families that read them.
-        defenses: of what crosses the cut of the model, as tables of an audit file, each for a further audit.
+        defenses: of what crosses the cut of the model, or of recorded messages of a joint training, as tables of an
+            audit file, each for a further audit.
         show_records: whether the report may show records, for threats of families that have pictures of them.
         store: the cache, a folder or a URL; `.store` beside `out` unless given.
         device: where the models are queried.
@@ -330,7 +331,7 @@ def _recorded(  # seven parameters, since each stands for one argument of the ca
     problems = [
         f"{name}: recorded traffic stands in the place of a model, got {quote(one)} beside transcript: remove it"
         for name, one in given.items()
-        if one is not None and not (joint and name == "model")
+        if one is not None and not (joint and name in ("model", "defenses"))
     ]
     problems += [
         f"{row.place}.family: reads no recorded traffic, got {row.family.name!r}: leave it out"
@@ -342,11 +343,13 @@ def _recorded(  # seven parameters, since each stands for one argument of the ca
     shared = shared_model(given["model"], transcript, rows) if joint and not problems else {}
     if problems:
         raise ConfigError(*problems)
+    tried = python_defenses(given["defenses"], rows, Path.cwd(), recorded=True)
     parts = read_parts(data or {}, seed=call.seed, base=Path.cwd(), options=options or Options())
     return Recorded(
         name=folder.name or "audit", seed=call.seed, transcript=transcript, data=parts, threats=rows,
         report=Report.model_construct(noun=call.noun, leading_fpr=call.leading_fpr), base=Path.cwd(),
-        given={**call.settings(), "transcript": str(transcript), **shared, **threat_settings(rows)}, model=shared,
+        given={**call.settings(), "transcript": str(transcript), **shared, **threat_settings(rows), **listed(tried)},
+        model=shared, variants=tried,
     )  # fmt: skip
 
 

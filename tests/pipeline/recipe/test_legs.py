@@ -14,7 +14,7 @@ from dosimeter.foundation.errors import AuditError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.prepared import jobs_of
-from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.pipeline.recipe.prepare import plan_topology, prepare
 from dosimeter.pipeline.recipe.summary import about_recipe
 from dosimeter.pipeline.whole_result import WHATEVER_IS_GAINED
 from dosimeter.training.packs import PackJob
@@ -111,3 +111,56 @@ def test_what_defenses_guarantee_to_each_party_stands_in_the_chain(tmp_path, met
     told = stage["settings"]["privacy"]
     assert "source: " in told
     assert "epsilon" in told or "ε" in told
+
+
+PARTIES = {
+    "parties": [
+        {"name": "hospital", "trust": "full"}, {"name": "clinic", "trust": "honest-but-curious", "auxiliary": "own"},
+        {"name": "user", "trust": "honest-but-curious"},
+    ],
+    "parts": [
+        {"name": "plain", "stage": "second", "at": "user"}, {"name": "net", "stage": "joint", "at": "clinic"},
+        {"name": "new", "stage": "anew", "at": "hospital"},
+    ],
+    "edges": [{"from": "plain", "to": "net", "sends": "labels"}, {"from": "new", "to": "plain", "sends": "logits"}],
+    "holds": [{"party": "hospital", "data": "source", "attributes": ["size"]}, {"party": "clinic", "data": "receiver"}],
+}  # fmt: skip
+"""Who has the plain chain's model, and those of two joint stages that branch off."""
+
+
+def who_asks(rows):
+    """Of each row that a threat tests the stage, whose records, and the threat."""
+    return [(one.risk.at_risk, one.risk.holder, one.threats) for one in rows if one.threats]
+
+
+def test_a_topology_tells_of_every_chain_and_its_threats_follow():
+    raw = {**life(), "topology": PARTIES}
+    del raw["threat"]
+    audit = parse(raw, base=BASE)
+    assert [(row.id, row.threat.at_risk) for row in audit.threats] == [
+        ("membership-user", "first"), ("membership-user-2", "second"), ("exchange-clinic", "joint"),
+        ("exchange-clinic-2", "anew"),
+    ]  # fmt: skip
+    found = plan_topology(audit)
+    assert [one.stage for one in found.stages] == ["second", "joint", "anew"]
+    assert who_asks(found.rows) == [
+        ("first", None, ("membership-user",)), ("second", None, ("membership-user-2",)),
+        ("joint", "hospital", ("exchange-clinic",)), ("anew", "hospital", ("exchange-clinic-2",)),
+    ]  # fmt: skip
+    assert not [one for one in found.sights if one.sees == "inputs"]  # records of one chain are no queries of another
+    assert {one.way for one in found.sights if one.crosses} == {"plain -> net", "new -> plain"}
+    assert len(found.risks) == len(set(found.risks))
+
+
+def test_chains_that_no_threat_asks_of_are_told_as_not_tested(tmp_path):
+    raw = {**life(), "topology": PARTIES}
+    raw["threat"] = raw["threat"][1:2]
+    prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path))
+    told = {(one.risk.at_risk, bool(one.threats)) for one in prepared.topology.rows}
+    assert told >= {("first", False), ("second", False), ("joint", True), ("anew", False)}
+    assert prepared.topology.topology == parse(raw, base=BASE).topology
+    assert list(prepared.cases) == ["joint"]
+
+
+def test_without_a_topology_the_cuts_of_every_chain_are_shown():
+    assert [one.stage for one in plan_topology(parse(life(), base=BASE)).stages] == ["second", "joint", "anew"]

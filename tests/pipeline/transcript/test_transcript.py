@@ -203,7 +203,7 @@ def test_an_audit_file_names_the_traffic(made, tmp_path):
         ({"threat": {"family": "membership"}, "attack": []}, "threat.family: reads no recorded traffic"),
         ({"data": {}}, "target.transcript: needs the records that were sent"),
         ({"target": {"transcript": "traffic", "model": "recipe:net"}}, "target.model: no threat of this file reads it"),
-        ({"defense": [{"name": "l2"}]}, "a supplied model is not trained here"),
+        ({"defense": [{"name": "l2"}]}, "what was recorded is not trained here"),
         ({"threat": {**THREAT, "limits": {"multiply_adds": 9}}}, "limits.multiply_adds: needs the model"),
     ],
 )

@@ -22,19 +22,13 @@ def at_last(row: ThreatRow, stages: Sequence[Stage]) -> ThreatTable:
     return row.threat.model_copy(update={"at_risk": last_of(stages, None, row.family)})
 
 
-def leg_problems(stages: Sequence[Stage], rows: Sequence[ThreatRow], topology: object) -> list[str]:
-    """A topology of several chains, and threats that must say which of several joint stages they are about.
+def leg_problems(stages: Sequence[Stage], rows: Sequence[ThreatRow]) -> list[str]:
+    """Threats that must say which of several joint stages they are about.
 
     Args:
         stages: of the file.
         rows: its threats.
-        topology: of the file, or None.
     """
-    if topology is not None and len(legs := legs_of(stages)) > 1:
-        return [
-            f"topology: describes one chain of stages, got {len(legs)}: write a file for each joint stage that "
-            "branches off, or remove the topology"
-        ]
     names = [one.name for one in stages if one.joint]
     if len(names) < 2:
         return []

@@ -34,7 +34,7 @@ class Exchange(BuiltInFamily):
         "Two organisations train one model together: what do the messages between them tell about a batch of {noun}s?"
     )
     settings: type[ExchangeThreat] = ExchangeThreat
-    takes: frozenset[str] = frozenset({"parties", "data", "transcript"})
+    takes: frozenset[str] = frozenset({"parties", "data", "transcript", "defenses"})
     members: bool = False
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
 

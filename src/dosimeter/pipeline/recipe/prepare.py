@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from dosimeter.pipeline.recipe.not_yet import refuse_what_cannot_run
 from dosimeter.pipeline.recipe.parties import joint_of
 from dosimeter.pipeline.recipe.parts import read_parts
 from dosimeter.pipeline.recipe.prepared import PreparedRecipe, case_of, joined
-from dosimeter.pipeline.recipe.topology import TopologyPlan, check_shapes, read_topology
+from dosimeter.pipeline.recipe.topology import TopologyPlan, check_shapes, read_topology, whole_plan
 from dosimeter.training.chain import Link
 from dosimeter.training.preflight import Together, check_device, check_sources
 from dosimeter.training.system import JointStage, TrainedSystem
@@ -42,15 +43,15 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
     Raises:
         AuditError: every problem found, one line each.
     """
-    together, found = Together(), list[PreparedRecipe]()
-    for leg, own in split(audit):
-        try:
-            found.append(_prepare(own, store=store, device=device))
-        except AuditError as error:
-            told = [_placed(line, leg) for line in error.problems]
-            together.errors.append(type(error)(*told))
+    together, found, unasked = Together(), list[PreparedRecipe](), list[TopologyPlan]()
+    for leg, own in split(audit, asked=audit.topology is None):
+        with together, _placed(leg):
+            if own.threats:
+                found.append(_prepare(own, store=store, device=device))
+            else:
+                unasked.append(_topology_of(own))
     together.tell()
-    return found[0] if len(found) == 1 and found[0].audit.stages == audit.stages else joined(audit, found)
+    return joined(audit, found, unasked)
 
 
 def plan_topology(audit: AnyAudit) -> TopologyPlan:
@@ -66,7 +67,16 @@ def plan_topology(audit: AnyAudit) -> TopologyPlan:
             "plan --topology: needs a model that can be cut, from [[stage]], got [target]: describe the model in a "
             "stage"
         )
-    audit = split(audit)[0][1]
+    together, plans = Together(), list[TopologyPlan]()
+    for leg, own in split(audit, asked=False):
+        with together, _placed(leg):
+            plans.append(_topology_of(own))
+    together.tell()
+    return plans[0] if len(plans) == 1 else whole_plan(plans, audit.topology)
+
+
+def _topology_of(audit: Audit) -> TopologyPlan:
+    """What the topology of one chain means; raises as `plan_topology`."""
     check_shapes(audit)
     import_from(audit.base)
     together = Together()
@@ -75,6 +85,8 @@ def plan_topology(audit: AnyAudit) -> TopologyPlan:
     data, test = read_data(audit, parts, together, joint)
     together.tell()
     links = links_of(audit, data)
+    if not audit.threats:
+        return read_topology(audit, links, data)
     system = _system(audit, Store(Path()), "cpu", links, (data, test), parts, joint)  # from which nothing is read
     cases, unfit = _cases(audit, system, Together())  # what is wrong with a threat, `plan` tells
     return read_topology(audit, links, data, unfit, cases)
@@ -91,9 +103,15 @@ def _system(
     )
 
 
-def _placed(line: str, leg: Sequence[int]) -> str:
-    """A problem with a stage of a chain, with the stage's position in the file."""
-    return re.sub(r"^stage\[(\d+)\]", lambda found: f"stage[{leg[int(found[1])]}]", line)
+@contextmanager
+def _placed(leg: Sequence[int]) -> Iterator[None]:
+    """Tells problems with a stage of a chain with the stage's position in the file."""
+    try:
+        yield
+    except AuditError as error:
+        place = re.compile(r"^stage\[(\d+)\]")
+        told = [place.sub(lambda found: f"stage[{leg[int(found[1])]}]", line) for line in error.problems]
+        raise type(error)(*told) from error
 
 
 def _prepare(audit: Audit, *, store: Store, device: str) -> PreparedRecipe:

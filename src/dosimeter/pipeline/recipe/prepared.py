@@ -15,7 +15,7 @@ from dosimeter.families.family import Case
 from dosimeter.foundation.errors import AuditError
 from dosimeter.pipeline.prepared import Prepared, jobs_of
 from dosimeter.pipeline.recipe.chain import links_of
-from dosimeter.pipeline.recipe.topology import TopologyPlan, read_topology
+from dosimeter.pipeline.recipe.topology import TopologyPlan, read_topology, whole_plan
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.packs import PackJob
 from dosimeter.training.preflight import about
@@ -37,6 +37,7 @@ class PreparedRecipe(Prepared):
         unfit: threats that follow from it and do not fit the records, by id.
         legs: the single chains where joint stages branch off, each an audit of its own threats; `system` is that of
             the first. Empty where there is one chain.
+        unasked: what the topology means for chains of which no threat asks.
     """
 
     audit: Audit
@@ -45,6 +46,7 @@ class PreparedRecipe(Prepared):
     topology: TopologyPlan | None = None
     unfit: Mapping[str, Unfit] = field(default_factory=dict)
     legs: tuple[PreparedRecipe, ...] = ()
+    unasked: tuple[TopologyPlan, ...] = ()
 
     @property
     def chains(self) -> tuple[PreparedRecipe, ...]:
@@ -88,9 +90,8 @@ class PreparedRecipe(Prepared):
             with about(f"variant {row.id!r}" if isinstance(row, VariantRow) else "defense"):
                 audit = with_variant(self.audit, row)
                 audit = replace(audit, threats=tuple(one for one in audit.threats if one.id not in self.unfit))
-                own = joined(
-                    audit, [_changed(one, base) for (_, one), base in zip(split(audit), self.chains, strict=True)]
-                )
+                legs = [_changed(one, base) for (_, one), base in zip(split(audit), self.chains, strict=True)]
+                own = joined(audit, legs, self.unasked)
                 _ = own.key  # what a job cannot be asked for is told now
             found.append((row, own))
         return tuple(found)
@@ -105,12 +106,15 @@ class PreparedRecipe(Prepared):
         }
 
 
-def joined(audit: Audit, legs: Sequence[PreparedRecipe]) -> PreparedRecipe:
+def joined(
+    audit: Audit, legs: Sequence[PreparedRecipe], unasked: Sequence[TopologyPlan] = ()
+) -> PreparedRecipe:  # fmt: skip
     """One prepared audit of its chains; of a single one that one itself.
 
     Args:
         audit: the whole file.
         legs: its chains.
+        unasked: what the topology means for chains of which no threat asks.
     """
     first = legs[0]
     if len(legs) == 1 and first.audit.stages == audit.stages:
@@ -118,8 +122,11 @@ def joined(audit: Audit, legs: Sequence[PreparedRecipe]) -> PreparedRecipe:
     cases = {name: case for one in legs for name, case in one.cases.items()}
     rows = tuple(row for row in audit.threats if row.id in cases)
     ordered = {row.id: cases[row.id] for row in rows}
+    plans = [*(one.topology for one in legs if one.topology is not None), *unasked]
+    unfit = {name: reason for one in legs for name, reason in one.unfit.items()}
+    whole = whole_plan(plans, audit.topology) if plans else None
     return PreparedRecipe(
-        replace(audit, threats=rows), first.system, ordered, first.topology, first.unfit, tuple(legs)
+        replace(audit, threats=rows), first.system, ordered, whole, unfit, tuple(legs), tuple(unasked)
     )  # fmt: skip
 
 

@@ -69,6 +69,24 @@ class TopologyPlan:
     rows: tuple[Answered, ...] = ()
 
 
+def whole_plan(plans: Sequence[TopologyPlan], topology: Topology | None) -> TopologyPlan:
+    """What a topology means for all chains of a file.
+
+    Args:
+        plans: of each chain.
+        topology: of the whole file, or None.
+    """
+    stages = {one.stage: one for plan in plans for one in plan.stages}
+    return TopologyPlan(
+        tuple(stages.values()),
+        topology,
+        tuple(dict.fromkeys(one for plan in plans for one in plan.sights)),
+        tuple(one for plan in plans for one in plan.risks),
+        tuple(role for plan in plans for role in plan.roles if role.parts),
+        tuple(one for plan in plans for one in plan.rows),
+    )
+
+
 def check_shapes(audit: Audit) -> None:
     """Refuses stages without records, whose shape is needed."""
     absent = [stage.name for stage in audit.stages if stage.data is None and not (stage.given or stage.joint)]
@@ -101,13 +119,13 @@ def read_topology(
     check_shapes(audit)
     parts = audit.topology.parts if audit.topology else ()
     names = [stage.name for stage in audit.stages]
-    wanted = [name for name in names if name in {part.stage for part in parts}] or names[-1:]
+    wanted = [name for name in names if audit.topology and audit.topology.parts_of(name)] or names[-1:]
     found = dict(_graphs(links, data, wanted))
     if audit.topology is None:
         return TopologyPlan(tuple(found.values()))
     roles, problems = [], list[str]()
     for stage in audit.stages:
-        own = tuple(part for part in parts if part.stage == stage.name)
+        own = audit.topology.parts_of(stage.name)
         ordered, wrong = in_order(own, parts, found[stage.name].cuts) if own else ((), [])
         problems += wrong
         bare = {part.name for part in ordered if _bare(found[stage.name], part)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from dosimeter.pipeline.durations import REPORT_SECONDS
 from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
 from dosimeter.pipeline.prepared import Prepared
 from dosimeter.pipeline.recipe.parts import read_parts
+from dosimeter.training.defending import DefenseRow
 from dosimeter.training.deployment.received import ReceivedSystem, is_received, receive
 from dosimeter.training.deployment.recorded import RecordedSystem, read_transcript
-from dosimeter.training.preflight import Together, check_device
+from dosimeter.training.deployment.replaying import replayed
+from dosimeter.training.preflight import Together, about, check_device
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Recorded:
         base: folder that user modules come from.
         given: settings as the user gave them, for the run's folder.
         model: of a joint training: `model`, `options` and `head` of the network that its parties shared.
+        variants: further audits, each with one defense tried on the messages.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Recorded:
     base: Path
     given: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
+    variants: tuple[DefenseRow, ...] = ()
 
     def settings(self) -> Mapping[str, Any]:
         """Settings as the user gave them."""
@@ -74,10 +79,20 @@ class PreparedRecorded(Prepared):
         """Implements `Prepared`."""
         return "transcript"
 
-    @property
-    def variants(self) -> tuple[()]:
-        """Implements `Prepared`: none, since nothing is trained here."""
-        return ()
+    @cached_property
+    def variants(self) -> tuple[tuple[DefenseRow, PreparedRecorded], ...]:
+        """Implements `Prepared`: the same messages, with each defense that leaves the training as it was."""
+        found, together = [], Together()
+        for row in self.audit.variants:
+            with together, about(f"defense {row.id!r}"):
+                assert isinstance(self.system, ReceivedSystem)
+                system = replace(self.system, transcript=replayed(self.system.transcript, row, self.system.seed))
+                cases = {one.id: one.family.case(system, one.threat, one.attacks) for one in self.audit.threats}
+                told = {key: one for key, one in self.audit.given.items() if key != "defense"}
+                audit = replace(self.audit, name=f"{self.audit.name}: {row.id}", variants=(), given=told)
+                found.append((row, PreparedRecorded(audit, system, cases)))
+        together.tell()
+        return tuple(found)
 
     def origin(self) -> dict[str, Any]:
         """Implements `Prepared`."""
@@ -101,6 +116,7 @@ def read_recorded(audit: RecordedAudit) -> Recorded:
     return Recorded(
         name=audit.name, seed=audit.seed, transcript=audit.base / audit.transcript, data=parts, threats=audit.threats,
         report=audit.report, base=audit.base, given=audit.settings(), model=audit.model,
+        variants=audit.variants,
     )  # fmt: skip
 
 
@@ -146,6 +162,8 @@ def _words(system: RecordedSystem | ReceivedSystem) -> tuple[str, dict[str, Any]
     if isinstance(system, ReceivedSystem):
         told = system.transcript.agreement
         settings = {"method": told.method, "parties": list(told.parties), "steps": system.transcript.steps}
+        if (replay := system.transcript.replay) is not None:
+            settings["defenses"] = [{"id": replay.row.id, "name": replay.row.name, **replay.row.settings}]
         return "recorded joint training", {**system.target, **settings}
     return "recorded traffic", {"cuts": list(system.transcript.cuts)}
 
@@ -167,9 +185,15 @@ def plan_recorded(prepared: PreparedRecorded) -> Plan:
     audit, system = prepared.audit, prepared.system
     told = ", ".join(f"{len(one):,} {name}" for name, one in system.parts.items())
     size = sum(one.inputs.nbytes for one in system.parts.values())
+    stages = [StagePlan("target", _words(system)[0], told, 0, 0, "")]
+    for row, _ in prepared.variants:
+        settings = ", ".join(f"{key} {value}" for key, value in row.settings.items())
+        stages.append(
+            StagePlan("target again", f"variant {row.id}: {row.name} ({settings})", "the same messages", 0, 0, "")
+        )
     return Plan(
         key=prepared.key,
-        stages=(StagePlan("target", _words(system)[0], told, 0, 0, ""),),
+        stages=tuple(stages),
         attacks=attack_plans(audit.threats, prepared.cases),
         seconds=None,
         memory=int(3e8 + 4 * size),

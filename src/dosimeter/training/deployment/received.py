@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from dosimeter.data import Dataset
@@ -17,17 +18,40 @@ from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import quote
 from dosimeter.jobs.store import Store, file_hash
 from dosimeter.training.chain import Link
+from dosimeter.training.defending import DefenseRow
 from dosimeter.training.joint.gradients import FAR, strays
 from dosimeter.training.joint.methods import SENT
-from dosimeter.training.joint.transcript import AGREEMENT, COORDINATOR, Agreement, Transcript, read_transcript
+from dosimeter.training.joint.transcript import (
+    AGREEMENT,
+    COORDINATOR,
+    Agreement,
+    Message,
+    Transcript,
+    read_transcript,
+)
 from dosimeter.training.joint.truth import TRUTH, Truth, read_truth
-from dosimeter.training.recipe import Hyperparameters
+from dosimeter.training.recipe import GuardsMessages, Hyperparameters
 
 FEWEST = 20
 """Steps of a training that an attack can learn on and be judged by, at least."""
 SCHEDULES: tuple[Literal["constant", "cosine", "one-cycle"], ...] = ("constant", "cosine", "one-cycle")
 CLOSE = 1e-6
 """Relative difference of two learning rates that are one."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A defense that is tried on what was recorded; see `replaying`.
+
+    Attributes:
+        row: the defense.
+        why: why the training would have been the same behind it, in words.
+        before: the messages without it.
+    """
+
+    row: DefenseRow
+    why: str
+    before: Transcript
 
 
 @dataclass(frozen=True)
@@ -41,6 +65,8 @@ class Received:
         truth: what the victim knows of its batches in these steps.
         left_out: a sentence for each thing that was left out.
         digest: of the folder's files.
+        planned: updates that were agreed on.
+        replay: the defense that is tried on it, or None.
     """
 
     folder: Path
@@ -49,11 +75,18 @@ class Received:
     truth: Truth
     left_out: tuple[str, ...]
     digest: str
+    planned: int
+    replay: Replay | None = None
 
     @property
     def agreement(self) -> Agreement:
         """What every party knew beforehand."""
         return self.transcript.agreement
+
+    @property
+    def sent(self) -> Transcript:
+        """The usable steps as they were recorded, whatever defense is tried on them."""
+        return self.transcript if self.replay is None else self.replay.before
 
     def recipe(self, batch: int) -> tuple[Hyperparameters, str]:
         """The recipe by which parties can be imitated, and a note where the learning rates are of another form.
@@ -62,8 +95,10 @@ class Received:
             batch: records of a batch.
         """
         told, rates = self.agreement, self.agreement.rates
+        tried = () if self.replay is None else (self.replay.row.defense,)
         plain = Hyperparameters(
-            lr=max(rates), momentum=told.momentum, weight_decay=told.weight_decay, batch_size=batch
+            lr=max(rates), momentum=told.momentum, weight_decay=told.weight_decay, batch_size=batch,
+            defenses=tuple(one for one in tried if isinstance(one, GuardsMessages)),
         )  # fmt: skip
         for name in SCHEDULES:
             hp = replace(plain, schedule=name)
@@ -100,9 +135,10 @@ def receive(folder: Path) -> Received:
         raise DataError(
             f"transcript: {folder} must hold {FEWEST} whole steps or more, with their truth, got {steps}: record more"
         )
+    notes += _unread(transcript)
     kept = tuple(one for one in transcript.messages if one.step <= steps)
     known = Truth(truth.having[:steps], truth.classes[:steps])
-    return Received(folder, Transcript(told, kept), steps, known, tuple(notes), _digest(folder))
+    return Received(folder, Transcript(told, kept), steps, known, tuple(notes), _digest(folder), whole)
 
 
 def _check_agreement(transcript: Transcript, folder: Path) -> None:
@@ -117,6 +153,14 @@ def _check_agreement(transcript: Transcript, folder: Path) -> None:
             f"transcript: {AGREEMENT} must name a method that is known here, got {quote(told.method)}, "
             f"{suggest(told.method, SENT)}: messages of another protocol cannot be imitated"
         )
+    _check_copies(transcript)
+    parts = [one for one in transcript.messages if one.kind in ("gradient", "update")]
+    if told.sum_bits is not None and parts:
+        raise DataError(
+            f"transcript: parties of a secure sum must send no part of their own, got a {parts[0].kind} of "
+            f"{parts[0].sender!r} in step {parts[0].step}: set sum_bits to null in {AGREEMENT}, or leave the parts out "
+            "if they did not cross"
+        )
     away = strays(transcript)
     if away is not None and away > FAR:
         raise DataError(
@@ -124,6 +168,35 @@ def _check_agreement(transcript: Transcript, folder: Path) -> None:
             f"weight_decay and averaged of {AGREEMENT}, got moves of which {min(away, 10.0):.0%} and more is not "
             "explained: correct these, or record the whole training"
         )
+
+
+def _check_copies(transcript: Transcript) -> None:
+    """Refuses messages to several receivers of which one is another, since an audit reads one of them.
+
+    Raises:
+        DataError: which ones.
+    """
+    first: dict[tuple[int, str, str], Message] = {}
+    for one in transcript.messages:
+        other = first.setdefault((one.step, one.kind, one.sender), one)
+        same = one.arrays.keys() == other.arrays.keys()
+        if not same or not all(torch.equal(one.arrays[name], array) for name, array in other.arrays.items()):
+            raise DataError(
+                f"transcript: what a sender gives to several must be the same, got two {one.kind} of {one.sender!r} in "
+                f"step {one.step}, to {other.receiver!r} and {one.receiver!r}: record what each got as a training of "
+                "its own"
+            )
+
+
+def _unread(transcript: Transcript) -> list[str]:
+    """A sentence on messages that the method does not send, which may tell of the victim and which no attack reads."""
+    told = transcript.agreement
+    known = {*SENT[told.method], *(kind for kind, _ in _expected(told)), *(["sum"] if told.sum_bits else [])}
+    odd = sorted({(one.kind, one.sender) for one in transcript.messages if one.kind not in known})
+    if not odd:
+        return []
+    names = " and ".join(f"{kind} of {sender!r}" for kind, sender in odd)
+    return [f"{names} crossed too, which method {told.method!r} does not send and no attack reads"]
 
 
 def _last_whole(transcript: Transcript) -> tuple[int, str]:

@@ -7,7 +7,6 @@ whole steps. Nothing is pickled.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -36,6 +35,8 @@ COORDINATOR = "coordinator"
 FORMAT = 1
 """Version of the layout of a transcript in a folder."""
 AGREEMENT = "agreement.json"
+LARGEST = 1e300
+"""Size of a number of an agreement, below which it must be; a whole number of JSON may have any size."""
 _STEP = re.compile(r"(\d{6,})\.safetensors")
 
 
@@ -277,7 +278,8 @@ def read_transcript(folder: Path) -> tuple[Transcript, tuple[str, ...]]:
         DataError: no step can be used, or the folder holds something else.
     """
     agreement = _read_agreement(folder / AGREEMENT)
-    files = {int(found[1]): path for path in folder.iterdir() if (found := _STEP.fullmatch(path.name))}
+    found = {path.name: path for path in folder.iterdir() if _STEP.fullmatch(path.name)}
+    files = {int(name.partition(".")[0]): path for name, path in found.items() if name == _name_of(name)}
     tensors: dict[str, Tensor] = {}
     notes: list[str] = []
     for step in range(agreement.last + 1):
@@ -297,6 +299,11 @@ def read_transcript(folder: Path) -> tuple[Transcript, tuple[str, ...]]:
     if beyond > 0:
         notes.append(f"{folder}: {beyond} steps beyond the rates of {AGREEMENT} are not used")
     return from_tensors(agreement, tensors, str(folder)), tuple(notes)
+
+
+def _name_of(name: str) -> str:
+    """The one name of a step's file, whatever zeros another name of it begins with."""
+    return f"{int(name.partition('.')[0]):06d}.safetensors"
 
 
 def _read_agreement(path: Path) -> Agreement:
@@ -341,7 +348,7 @@ def _read_agreement(path: Path) -> Agreement:
 
 def _is_number(value: object) -> bool:
     """Returns whether a value of JSON is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
 def _is_count(value: Any) -> bool:

@@ -19,6 +19,8 @@ from dosimeter.jobs.store import writing
 
 TRUTH = "truth.safetensors"
 """Name of the file, which stands beside the steps of a transcript."""
+MOST = 10_000_000
+"""Most records of a batch."""
 UNKNOWN = -1
 """Number of records with the property where it is not known."""
 
@@ -100,6 +102,8 @@ def _checked(having: Array, classes: Array, place: str) -> Truth:
         problem = f"be whole numbers, got {having.dtype} and {classes.dtype}"
     elif (classes < 0).any() or (having < UNKNOWN).any():
         problem = "be counts of 0 or more (-1 in `having` where it is not known), got fewer"
+    elif max(int(having.max()), int(classes.max(initial=0))) > MOST:
+        problem = f"be counts of at most {MOST:,}, got {max(int(having.max()), int(classes.max())):,}"
     elif (having > (sizes := classes.sum(1))).any():
         step = int(np.argmax(having > sizes))
         problem = f"count no more records with the property than the batch has, got {having[step]} of {sizes[step]}"

@@ -18,7 +18,7 @@ from dosimeter.families.exchange.case.batches import coins_of, mixed, shuffled
 from dosimeter.families.exchange.case.people import Partners, partners_of
 from dosimeter.families.exchange.case.refusals import named_or_able, refusals, require_telling
 from dosimeter.families.exchange.case.told import counted, listed, notes_of
-from dosimeter.families.exchange.play.answers import AnswersJob
+from dosimeter.families.exchange.play.answers import AnswersJob, worth_of
 from dosimeter.families.exchange.play.job import Arena, PlayJob
 from dosimeter.families.exchange.play.model import divided
 from dosimeter.families.exchange.stored import evidence_file, truth_file
@@ -158,11 +158,15 @@ class ExchangeCase:
         link = self.system.link
         return refusals(self.attacks, self.partners, str(link.transfer), link.hyperparameters)
 
+    def stages(self, jobs: Sequence[Job]) -> list[tuple[str, Sequence[Job]]]:
+        """The first phases: the stages before, and the joint one, of which these are the trainings."""
+        before = [(f"stage {job.links[-1].name}", [job]) for job in self.system.before]
+        return [*before, (f"stage {self.system.link.name}", jobs)]
+
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
         return [
-            *((f"stage {job.links[-1].name}", [job]) for job in self.system.before),
-            (f"stage {self.system.link.name}", [*self.plain, *(one for runs in self.runs for one in runs)]),
+            *self.stages([*self.plain, *(one for runs in self.runs for one in runs)]),
             ("models", self.answers),
             ("attacks", [play for row in self.running for plays in self.plays(row) for play in plays]),
         ]
@@ -193,15 +197,20 @@ class ExchangeCase:
         """Implements `Case`."""
         return notes_of(self.system, self.threat, self.partners, self.steps)
 
+    def adversary(self) -> dict[str, Any]:
+        """What a result says of the adversary, whatever is asked."""
+        threat, partners = self.threat, self.partners
+        return {
+            "at_risk": self.system.link.name, "access": threat.access, "targets": threat.targets,
+            "method": str(self.system.link.transfer), "parties": partners.order, "victim": partners.victim,
+            "adversary": partners.adversary, "receiver": partners.receiver, "auxiliary": str(threat.auxiliary),
+            "steps": self.steps, "batch_size": self.size,
+        }  # fmt: skip
+
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
-        truth = {
-            "coins": np.stack([self.coins(one) for one in range(len(self.threat.mixtures))]),
-            "null_coins": self.coins(None),
-        }
-        if self.answers:
-            truth |= {name: np.stack([one.load(name) for one in self.answers]) for name in ("joint", "alone")}
-        save_arrays(truth_file(folder), truth)
+        coins = np.stack([self.coins(one) for one in range(len(self.threat.mixtures))])
+        save_arrays(truth_file(folder), {"coins": coins, "null_coins": self.coins(None), **worth_of(self.answers)})
         refused, threat, partners = self.refusals(), self.threat, self.partners
         for index, row in enumerate(self.attacks):
             if row.id not in refused:
@@ -210,12 +219,8 @@ class ExchangeCase:
                 save_arrays(evidence_file(folder, index), found)
         return {
             "threat": {
-                "at_risk": self.system.link.name, "access": threat.access, "targets": threat.targets,
-                "method": str(self.system.link.transfer), "parties": partners.order, "victim": partners.victim,
-                "adversary": partners.adversary, "receiver": partners.receiver, "property": str(threat.property),
-                "value": partners.value, "mixtures": [list(one) for one in threat.mixtures],
-                "auxiliary": str(threat.auxiliary), "steps": self.steps, "batch_size": self.size,
-                **({"active": True} if threat.active else {}),
+                **self.adversary(), "property": str(threat.property), "value": partners.value,
+                "mixtures": [list(one) for one in threat.mixtures], **({"active": True} if threat.active else {}),
             },
             "data": counted(self.system, partners),
             "attacks": [listed(row, refused.get(row.id, "")) for row in self.attacks],

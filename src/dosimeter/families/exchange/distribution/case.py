@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,17 +11,18 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Int
 
-from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.attacks.simulating import PARTS
 from dosimeter.families.exchange.case.batches import shuffled
 from dosimeter.families.exchange.case.case import ExchangeCase, able, require_joint, require_trainable
+from dosimeter.families.exchange.case.further import NO_TEST, FurtherCase
 from dosimeter.families.exchange.case.people import partners_of
 from dosimeter.families.exchange.case.refusals import readable
 from dosimeter.families.exchange.case.told import counted, listed
 from dosimeter.families.exchange.distribution.people import Drawn, drawn_of
 from dosimeter.families.exchange.distribution.play import DistributionJob, WorldJob
+from dosimeter.families.exchange.play.answers import worth_of
 from dosimeter.families.exchange.stored import evidence_file, truth_file
 from dosimeter.families.exchange.threat import Channel, ExchangeThreat
 from dosimeter.foundation.arrays import Array
@@ -36,26 +37,19 @@ Kind = Literal["world", "null", "shadow"]
 
 
 @dataclass(frozen=True)
-class DistributionCase:
+class DistributionCase(FurtherCase):
     """One threat about a distribution on one chain; nothing is trained yet.
 
     Trainings come in pairs, one of each world. The records of a pair are no other pair's: otherwise trainings of one
     world would share more records than trainings of different worlds do, and be alike for that reason alone.
 
+    Its `joint` has one training on all that the victim has, for the accuracy.
+
     Attributes:
-        threat: the adversary.
-        joint: the chain, the attacks and the partners, with one training on all that the victim has, for the accuracy.
         drawn: what trainings are drawn from.
     """
 
-    threat: ExchangeThreat
-    joint: ExchangeCase
     drawn: Drawn
-
-    @property
-    def system(self) -> TrainedSystem:
-        """The chain."""
-        return self.joint.system
 
     @cached_property
     def steps(self) -> int:
@@ -157,82 +151,46 @@ class DistributionCase:
         }
         return {**hidden, **self.joint.refusals()}
 
-    @property
-    def running(self) -> list[NamedAttack]:
-        """Attacks that are not refused."""
-        refused = self.refusals()
-        return [row for row in self.joint.attacks if row.id not in refused]
-
-    @property
-    def shown_attacks(self) -> tuple[NamedAttack, ...]:
-        """Implements `LeavesOutDefaults`."""
-        return self.joint.attacks
-
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
         return [
-            *((f"stage {job.links[-1].name}", [job]) for job in self.system.before),
-            (f"stage {self.system.link.name}", [*self.joint.plain, *self.nulls, *self.worlds]),
+            *self.joint.stages([*self.joint.plain, *self.nulls, *self.worlds]),
             ("shadows", self.shadows),
             ("models", self.joint.answers),
             ("attacks", [play for row in self.running for play in self.plays(row)]),
         ]
 
-    def datasets(self) -> list[Dataset]:
-        """Implements `Case`."""
-        return self.joint.datasets()
-
-    def records(self) -> int:
-        """Implements `Case`."""
-        return self.joint.records()
-
     def definition(self) -> Mapping[str, Any]:
         """Implements `Case`."""
-        return {
-            "threat": self.threat.model_dump(mode="json", exclude={"id"}),
-            "attacks": [[row.id, row.name, row.settings] for row in self.joint.attacks],
-            "runs": [job.key for job in (*self.joint.plain, *self.nulls, *self.worlds, *self.shadows)],
-            "answers": [job.key for job in self.joint.answers],
-            "plays": [play.key for row in self.running for play in self.plays(row)],
-        }
-
-    def begin(self, progress: Callable[[str, int, int], None]) -> DistributionCase:
-        """Implements `Case`: nothing is to be done."""
-        return self
+        runs: list[Job] = [*self.joint.plain, *self.nulls, *self.worlds, *self.shadows]
+        plays = [play for row in self.running for play in self.plays(row)]
+        return self.keys(runs=runs, answers=self.joint.answers, plays=plays)
 
     def notes(self) -> list[str]:
         """Implements `Case`."""
         (high, low), drawn, threat = self.drawn.shares, self.drawn, self.threat
-        notes = [
+        told = (
             f"distribution: {threat.targets} trainings of {self.steps} steps on {drawn.size} records of "
             f"{threat.victim!r}, of which {high:.0%} or {low:.0%} have the property, in pairs that share no record; as "
             f"many in which nothing is chosen, {threat.shadows} that {threat.adversary!r} plays with "
             f"{int(drawn.own_counts.sum())} records each, and one on all records for the accuracy"
-        ]
-        if self.system.test is None:
-            notes.append("accuracy: stage has no `test`, so whether the joint training is worth it is not known")
-        return notes
+        )
+        return [told, *([NO_TEST] if self.system.test is None else [])]
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
-        truth: dict[str, Array] = {"coins": self.coins[None, None], "null_coins": self.null_coins[None]}
-        if self.joint.answers:
-            truth |= {name: np.stack([one.load(name) for one in self.joint.answers]) for name in ("joint", "alone")}
-        save_arrays(truth_file(folder), truth)
+        truth = {"coins": self.coins[None, None], "null_coins": self.null_coins[None]}
+        save_arrays(truth_file(folder), {**truth, **worth_of(self.joint.answers)})
         threat, partners, refused = self.threat, self.joint.partners, self.refusals()
         for index, row in enumerate(self.joint.attacks):
             if row.id not in refused:
                 real, null = (play.load() for play in self.plays(row))
                 save_arrays(evidence_file(folder, index), {"guesses": real[None, None], "null_guesses": null[None]})
         return {
-            "threat": {
-                "question": threat.question, "at_risk": self.system.link.name, "access": threat.access,
-                "targets": threat.targets, "shadows": threat.shadows, "method": str(self.system.link.transfer),
-                "parties": partners.order, "victim": partners.victim, "adversary": partners.adversary,
-                "receiver": partners.receiver, "property": str(threat.property), "value": partners.value,
-                "auxiliary": str(threat.auxiliary), "steps": self.steps, "batch_size": self.joint.size,
-                "mixtures": [list(self.drawn.shares)],
-            },
+            "threat": self.adversary(
+                shadows=threat.shadows, property=str(threat.property), value=partners.value, steps=self.steps,
+                mixtures=[list(self.drawn.shares)],
+            ),
             "data": {
                 **counted(self.system, partners), "drawn": self.drawn.size, "own": int(self.drawn.own_counts.sum()),
                 "probes": len(self.drawn.probes),

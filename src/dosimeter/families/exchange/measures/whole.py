@@ -13,7 +13,7 @@ from dosimeter.families.exchange.measures.measured import LEVEL, Measured
 from dosimeter.families.exchange.measures.shown import Decisions
 from dosimeter.families.exchange.measures.utility import change, utility, worth
 from dosimeter.families.exchange.metrics import METRICS
-from dosimeter.families.exchange.sentences.first_page import failed_names, who
+from dosimeter.families.exchange.sentences.first_page import failed_names, others_not_tested, who
 from dosimeter.families.exchange.stored import read_left
 from dosimeter.families.exchange.threat import NAME
 from dosimeter.families.family import CaseFolder
@@ -37,7 +37,7 @@ class Whole:
         yardstick: whether the encoder before the training stands beside the attacks.
         over: what intervals are about where secrets are trainings; empty where they are of one training.
         sentences: the verdict in words, from its status and what was found.
-        not_tested: what one audit leaves open, from `run.json`.
+        not_tested: what an audit leaves open, beside parties whose records it does not ask for.
     """
 
     auc: str
@@ -48,7 +48,7 @@ class Whole:
     yardstick: bool
     over: str
     sentences: Callable[[str, Mapping[str, Any]], list[str]]
-    not_tested: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    not_tested: tuple[str, ...]
 
     def measure(self, folder: CaseFolder) -> Findings:
         """What a case came to.
@@ -73,7 +73,7 @@ class Whole:
             gates=gates,
             null_audit=tuple(replace(one, metric=self.auc) for one in nulls),
             details=details,
-            not_tested=self.not_tested(summary),
+            not_tested=(*self.not_tested, *others_not_tested(summary)),
             data=summary["data"],
             adversary=summary["threat"],
             dose=_dose(found, tests) if status in ("shown", "not_shown") else None,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -126,3 +127,9 @@ class AnswersJob(FollowingJob):
         else:
             fedsgd([party], keeper, wire, job.steps)
         return keeper.trunk(), {name: one.cpu() for name, one in party.head().items()}
+
+
+def worth_of(answers: Sequence[AnswersJob]) -> dict[str, Bool[Array, "t n"]]:
+    """Whether the joint model and the one alone are right of each test record, by training; nothing without any."""
+    names = ("joint", "alone") if answers else ()
+    return {name: np.stack([one.load(name) for one in answers]) for name in names}

@@ -17,6 +17,7 @@ from dosimeter.jobs.keyed import KeyedJob
 from dosimeter.jobs.store import Store
 from dosimeter.training.chain import Link, build_chain, users_code
 from dosimeter.training.deployment.received import Received, receive
+from dosimeter.training.deployment.replaying import replayed
 from dosimeter.training.joint.job import Member
 from dosimeter.training.joint.transcript import Transcript, from_tensors
 from dosimeter.training.recipe import Hyperparameters
@@ -35,6 +36,7 @@ class ReceivedJob(KeyedJob):
         link: the architecture and the recipe.
         victim: the party whose batches are the secret.
         batch: records of a batch of the victim.
+        seed: root of all randomness, for a defense that is tried on it.
     """
 
     store: Store
@@ -42,6 +44,7 @@ class ReceivedJob(KeyedJob):
     link: Link
     victim: str
     batch: int
+    seed: int = 0
     parent: None = None
 
     @property
@@ -76,8 +79,14 @@ class ReceivedJob(KeyedJob):
         """Everything that the key depends on."""
         return {
             "kind": "received training", "transcript": self.recorded.digest, "link": self.link.definition,
-            "victim": self.victim, "batch": self.batch, "code": package_code(__name__),
+            "victim": self.victim, "batch": self.batch, "code": package_code(__name__), **self._tried,
         }  # fmt: skip
+
+    @property
+    def _tried(self) -> dict[str, Any]:
+        """The defense that is tried on what was recorded, as the key holds it, with the seed of its randomness."""
+        replay = self.recorded.replay
+        return {} if replay is None else {"defense": [replay.row.name, replay.row.settings], "seed": self.seed}
 
     @property
     def alike(self) -> object:
@@ -109,7 +118,9 @@ class ReceivedJob(KeyedJob):
         now = receive(self.recorded.folder)
         if now.digest != self.recorded.digest:
             raise DataError(f"transcript: {now.folder} must stay as it was, got files that changed: run again")
-        tensors = {f"messages/{name}": one.contiguous() for name, one in now.transcript.tensors().items()}
+        if self.recorded.replay is not None:
+            now = replayed(now, self.recorded.replay.row, self.seed)
+        tensors = {f"messages/{name}": one.float().contiguous() for name, one in now.transcript.tensors().items()}
         self.store.save(self.key, {**tensors, "labels": torch.from_numpy(self._labels())}, self.definition)
 
     def transcript(self) -> Transcript:

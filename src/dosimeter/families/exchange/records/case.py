@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.case import ExchangeCase, require_joint, require_trainable
+from dosimeter.families.exchange.case.further import FurtherCase
 from dosimeter.families.exchange.case.people import partners_without_property
 from dosimeter.families.exchange.case.refusals import named_or_able, require_telling
-from dosimeter.families.exchange.play.answers import AnswersJob
+from dosimeter.families.exchange.play.answers import AnswersJob, worth_of
 from dosimeter.families.exchange.play.model import divided
 from dosimeter.families.exchange.records.alike import alike_batches
 from dosimeter.families.exchange.records.heads import HeadsJob
@@ -41,24 +41,8 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class RecordsCase:
-    """One threat about records on one chain; nothing is trained yet.
-
-    Attributes:
-        joint: the chain, the adversary, the attacks and the partners, with trainings in which nothing is chosen.
-    """
-
-    joint: ExchangeCase
-
-    @property
-    def system(self) -> TrainedSystem:
-        """The chain."""
-        return self.joint.system
-
-    @property
-    def threat(self) -> ExchangeThreat:
-        """The adversary."""
-        return self.joint.threat
+class RecordsCase(FurtherCase):
+    """One threat about records on one chain; nothing is trained yet."""
 
     @property
     def size(self) -> int:
@@ -153,17 +137,6 @@ class RecordsCase:
             JudgeJob(self.plays(row, target), *self.rows[target], self.pictures) for target in range(len(self.runs))
         )
 
-    @cached_property
-    def running(self) -> list[NamedAttack]:
-        """Attacks that are not refused."""
-        refused = self.refusals()
-        return [row for row in self.joint.attacks if row.id not in refused]
-
-    @property
-    def shown_attacks(self) -> tuple[NamedAttack, ...]:
-        """Implements `LeavesOutDefaults`."""
-        return self.joint.attacks
-
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
         trunk, _ = divided(self.system.links, 0, None)
@@ -173,34 +146,16 @@ class RecordsCase:
         """Implements `Case`."""
         plays = [play for row in self.running for one in range(len(self.runs)) for play in self.plays(row, one)]
         return [
-            *((f"stage {job.links[-1].name}", [job]) for job in self.system.before),
-            (f"stage {self.system.link.name}", self.runs),
+            *self.joint.stages(self.runs),
             ("models", [*self.answers, *self.heads]),
             ("attacks", plays),
             ("judging", [one for row in self.running for one in self.judges(row)]),
         ]
 
-    def datasets(self) -> list[Dataset]:
-        """Implements `Case`."""
-        return self.joint.datasets()
-
-    def records(self) -> int:
-        """Implements `Case`."""
-        return self.joint.records()
-
     def definition(self) -> Mapping[str, Any]:
         """Implements `Case`."""
-        return {
-            "threat": self.threat.model_dump(mode="json", exclude={"id"}),
-            "attacks": [[row.id, row.name, row.settings] for row in self.joint.attacks],
-            "runs": [job.key for job in self.runs],
-            "answers": [job.key for job in self.answers],
-            "judged": [one.key for row in self.running for one in self.judges(row)],
-        }
-
-    def begin(self, progress: Callable[[str, int, int], None]) -> RecordsCase:
-        """Implements `Case`: nothing is to be done."""
-        return self
+        judged = [one for row in self.running for one in self.judges(row)]
+        return self.keys(runs=self.runs, answers=self.answers, judged=judged)
 
     def notes(self) -> list[str]:
         """Implements `Case`."""
@@ -208,26 +163,20 @@ class RecordsCase:
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
-        truth: dict[str, Array] = {"rows": np.stack([rows for rows, _ in self.rows]), "steps": self.steps}
-        if self.answers:
-            truth |= {name: np.stack([one.load(name) for one in self.answers]) for name in ("joint", "alone")}
+        truth = {"rows": np.stack([rows for rows, _ in self.rows]), "steps": self.steps, **worth_of(self.answers)}
         if self._shows:
             truth["pictures"] = shrink(self._inputs()[self.rows[0][0][0, :SHOWN]])
         save_arrays(truth_file(folder), truth)
-        refused, threat, partners = self.refusals(), self.threat, self.joint.partners
+        refused, threat = self.refusals(), self.threat
         for index, row in enumerate(self.joint.attacks):
             if row.id not in refused:
                 save_arrays(evidence_file(folder, index), self._evidence(row))
         return {
-            "threat": {
-                "question": threat.question, "at_risk": self.system.link.name, "access": threat.access,
-                "targets": threat.targets, "method": str(self.system.link.transfer), "parties": partners.order,
-                "victim": partners.victim, "adversary": partners.adversary, "receiver": partners.receiver,
-                "auxiliary": str(threat.auxiliary), "steps": self.joint.steps, "batch_size": self.joint.size,
-                "local_steps": self.joint.local_steps, "batches": threat.batches, "head": threat.head,
-                "show_records": threat.show_records,
-            },
-            "data": counted(self.system, partners, pictures=self.pictures),
+            "threat": self.adversary(
+                local_steps=self.joint.local_steps, batches=threat.batches, head=threat.head,
+                show_records=threat.show_records,
+            ),
+            "data": counted(self.system, self.joint.partners, pictures=self.pictures),
             "attacks": [listed(row, refused.get(row.id, "")) for row in self.joint.attacks],
             "gates": [],
         }  # fmt: skip
@@ -261,7 +210,7 @@ def records_case(system: TrainedSystem, threat: ExchangeThreat, attacks: Sequenc
     """
     require_joint(system, threat)
     partners = partners_without_property(threat, system)
-    case = RecordsCase(ExchangeCase(system, threat, tuple(attacks), partners))
+    case = RecordsCase(threat, ExchangeCase(system, threat, tuple(attacks), partners))
     require_trainable(case.joint)
     _ = case.steps, case.rows  # refuse what cannot be drawn
     require_telling(case.joint.attacks, case.refusals())

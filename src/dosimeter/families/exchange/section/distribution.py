@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from markupsafe import Markup
-
+from dosimeter.families.exchange.section.framed import Frame, dose_of, lines_of, names_of
 from dosimeter.families.exchange.section.section import box_of, trains, transfer_of, watches
-from dosimeter.families.exchange.section.tasks import lines_of
 from dosimeter.families.exchange.sentences.distribution import BADGES
 from dosimeter.families.exchange.sentences.first_page import who
 from dosimeter.results import words
-from dosimeter.results.page import doses
-from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
 from dosimeter.results.views import View
 
@@ -30,6 +24,7 @@ NULL_AUDIT = (
     "same: they must be at chance.",
 )
 CONTENTS = (("adversary", "Adversary"), ("distribution", "Distribution"), ("transfer", "Transfer"))
+FRAME = Frame("distribution_", BADGES, CONTENTS, GLOSSARY, NULL_AUDIT)
 
 
 def distribution_section(result: View) -> Section:
@@ -38,39 +33,15 @@ def distribution_section(result: View) -> Section:
     Args:
         result: a threat of a valid result.json, without the rows of its variants.
     """
-    names = {one["id"]: " ".join([one["name"], *([one["mode"]] if one["mode"] else [])]) for one in result["attacks"]}
-    badge = BADGES[result["verdict"]["status"]]
+    names = names_of(result)
     first, second = (words.percent(one) for one in result["adversary"]["mixtures"][0])
     context = {
-        "result": result, "badge": badge, "box": box_of(result, 0.5), "dose": _dose(result), "facts": _facts(result),
-        "lines": lines_of(result, names, ("distribution_auc", "distribution_dose")), "transfer": transfer_of(result),
-        "worlds": f"{first} and one with {second}", "nouns": words.plural(result["noun"]),
-        "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
+        "box": box_of(result, 0.5), "dose": dose_of(result, noun="training", settles="which world a training is of"),
+        "facts": _facts(result), "lines": lines_of(result, names, ("distribution_auc", "distribution_dose")),
+        "transfer": transfer_of(result), "worlds": f"{first} and one with {second}",
     }  # fmt: skip
-    templates = environment(Path(__file__).with_name("templates"))
-    card, body = (
-        Markup(templates.get_template(f"distribution_{name}.html.j2").render(context)) for name in ("first", "body")
-    )
-    return Section(
-        what="Exchange audit",
-        badge=badge,
-        first=card,
-        names=names,
-        body=body,
-        contents=CONTENTS,
-        glossary=GLOSSARY,
-        who=who(result["adversary"]),
-        null_audit=NULL_AUDIT,
-        leads=("distribution_auc", {}, "AUC of a training's world"),
-    )
-
-
-def _dose(result: View) -> str:
-    """The dose in words; empty where no number is to be quoted."""
-    if box_of(result, 0.5) is None or result["dose"] is None:
-        return ""
-    shown = result["verdict"]["status"] == "shown"
-    return doses.sentences(result["dose"], noun="training", settles="which world a training is of", shown=shown)
+    leads = ("distribution_auc", dict[str, object](), "AUC of a training's world")
+    return FRAME.section(result, names, context, who=who(result["adversary"]), leads=leads)
 
 
 def _facts(result: View) -> list[tuple[str, str]]:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
+from dosimeter.families.exchange.section.framed import Frame, dose_of
 from dosimeter.families.exchange.section.section import box_of, named, trains, transfer_of, watches
 from dosimeter.families.exchange.sentences.first_page import who
 from dosimeter.families.exchange.sentences.records import BADGES
 from dosimeter.results import figures, words
 from dosimeter.results.figures import NOTHING, Figure
-from dosimeter.results.page import doses
-from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
 from dosimeter.results.rows import DOSE, Row
 from dosimeter.results.views import View
@@ -51,6 +47,7 @@ NULL_AUDIT = (
     "The same attacks, judged by records that were in none of the batches: they must be at chance.",
 )
 CONTENTS = (("adversary", "Adversary"), ("records", "Records"), ("transfer", "Transfer"))
+FRAME = Frame("records_", BADGES, CONTENTS, GLOSSARY, NULL_AUDIT)
 COLUMNS = ("recovered", "identified", "record_place", "psnr", "mse", DOSE)
 
 
@@ -60,30 +57,15 @@ def records_section(result: View) -> Section:
     Args:
         result: a threat of a valid result.json, without the rows of its variants.
     """
-    names = {one["id"]: named(one) for one in result["attacks"]}
-    badge, head = BADGES[result["verdict"]["status"]], result["details"]["headline"]
+    names, told = {one["id"]: named(one) for one in result["attacks"]}, result["adversary"]
+    settles = f"which of {told['batches']} {words.plural(result['noun'])} of a class was in a batch"
     context = {
-        "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
-        "nouns": words.plural(result["noun"]), "lines": _lines(result, names), "transfer": transfer_of(result),
-        "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
-        "columns": _columns(result), "pictures": _pictures(result, names),
+        "box": _box(result), "dose": dose_of(result, noun=result["noun"], settles=settles), "facts": _facts(result),
+        "lines": _lines(result, names), "transfer": transfer_of(result), "columns": _columns(result),
+        "pictures": _pictures(result, names),
     }  # fmt: skip
-    templates = environment(Path(__file__).with_name("templates"))
-    first, body = (
-        Markup(templates.get_template(f"records_{name}.html.j2").render(context)) for name in ("first", "body")
-    )
-    return Section(
-        what="Exchange audit",
-        badge=badge,
-        first=first,
-        names=names,
-        body=body,
-        contents=CONTENTS,
-        glossary=GLOSSARY,
-        who=who(result["adversary"]),
-        null_audit=NULL_AUDIT,
-        leads=("recovered", {"channel": head["channel"]}, "Records made again"),
-    )
+    leads = ("recovered", {"channel": result["details"]["headline"]["channel"]}, "Records made again")
+    return FRAME.section(result, names, context, who=who(told), leads=leads)
 
 
 def _box(result: View) -> dict[str, str] | None:
@@ -91,15 +73,6 @@ def _box(result: View) -> dict[str, str] | None:
     chance = result["details"]["headline"]["chance"]
     box = box_of(result, chance)
     return None if box is None else {**box, "chance": words.percent(chance)}
-
-
-def _dose(result: View) -> str:
-    """The dose in words; empty where no number is to be quoted."""
-    if _box(result) is None or result["dose"] is None:
-        return ""
-    settles = f"which of {result['adversary']['batches']} {words.plural(result['noun'])} of a class was in a batch"
-    shown = result["verdict"]["status"] == "shown"
-    return doses.sentences(result["dose"], noun=result["noun"], settles=settles, shown=shown)
 
 
 def _facts(result: View) -> list[tuple[str, str]]:

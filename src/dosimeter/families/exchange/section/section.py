@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
+from dosimeter.families.exchange.section.framed import Frame, dose_of
 from dosimeter.families.exchange.sentences.first_page import BADGES
 from dosimeter.results import figures, words
 from dosimeter.results.figures import NOTHING, Figure
-from dosimeter.results.page import doses
-from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
 from dosimeter.results.rows import DOSE, Row
 from dosimeter.results.views import View
@@ -44,6 +40,7 @@ NULL_AUDIT = (
     "chance.",
 )
 CONTENTS = (("adversary", "Adversary"), ("messages", "Messages"), ("transfer", "Transfer"))
+FRAME = Frame("", BADGES, CONTENTS, GLOSSARY, NULL_AUDIT)
 COLUMNS = ("property_auc", "beyond_labels", DOSE)
 METHODS: Mapping[str, str] = {
     "fedsgd": "Each step the parties send gradients of a shared trunk, and their mean moves it.",
@@ -64,29 +61,15 @@ def section(result: View) -> Section:
     Args:
         result: a threat of a valid result.json, without the rows of its variants.
     """
-    names = {one["id"]: named(one) for one in result["attacks"]}
-    badge = BADGES[result["verdict"]["status"]]
+    names, head = {one["id"]: named(one) for one in result["attacks"]}, result["details"]["headline"]
     context = {
-        "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
-        "nouns": words.plural(result["noun"]), "blocks": _blocks(result, names), "transfer": transfer_of(result),
-        "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
+        "box": _box(result), "dose": dose_of(result, noun="batch", settles="which side a batch is of"),
+        "facts": _facts(result), "blocks": _blocks(result, names), "transfer": transfer_of(result),
     }  # fmt: skip
-    templates = environment(Path(__file__).with_name("templates"))
-    first, body = (Markup(templates.get_template(f"{name}.html.j2").render(context)) for name in ("first", "body"))
-    head = result["details"]["headline"]
     adversary = result["adversary"]["adversary"]
-    return Section(
-        what="Exchange audit",
-        badge=badge,
-        first=first,
-        names=names,
-        body=body,
-        contents=CONTENTS,
-        glossary=GLOSSARY,
-        who="The coordinator of the joint training" if adversary == "coordinator" else f"The party “{adversary}”",
-        null_audit=NULL_AUDIT,
-        leads=("property_auc", {"mixture": head["mixture"], "channel": head["channel"]}, "AUC of a batch's side"),
-    )
+    who = "The coordinator of the joint training" if adversary == "coordinator" else f"The party “{adversary}”"
+    leads = ("property_auc", {"mixture": head["mixture"], "channel": head["channel"]}, "AUC of a batch's side")
+    return FRAME.section(result, names, context, who=who, leads=leads)
 
 
 def named(one: Mapping[str, Any]) -> str:
@@ -128,14 +111,6 @@ def _box(result: View) -> dict[str, str] | None:
 def _mixture(name: str) -> str:
     """A mixture in words."""
     return " against ".join(words.percent(float(one)) for one in name.split("/"))
-
-
-def _dose(result: View) -> str:
-    """The dose in words; empty where no number is to be quoted."""
-    if _box(result) is None or result["dose"] is None:
-        return ""
-    shown = result["verdict"]["status"] == "shown"
-    return doses.sentences(result["dose"], noun="batch", settles="which side a batch is of", shown=shown)
 
 
 def _facts(result: View) -> list[tuple[str, str]]:

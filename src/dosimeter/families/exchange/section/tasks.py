@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from markupsafe import Markup
-
+from dosimeter.families.exchange.section.framed import Frame, dose_of, lines_of, names_of
 from dosimeter.families.exchange.section.section import box_of, trains, transfer_of, watches
 from dosimeter.families.exchange.sentences.first_page import who
 from dosimeter.families.exchange.sentences.tasks import BADGES
-from dosimeter.results import figures, words
-from dosimeter.results.figures import NOTHING
-from dosimeter.results.page import doses
-from dosimeter.results.page.environment import environment
+from dosimeter.results import words
 from dosimeter.results.page.section import Section
 from dosimeter.results.views import View
 
@@ -32,6 +24,7 @@ NULL_AUDIT = (
     "at chance.",
 )
 CONTENTS = (("adversary", "Adversary"), ("tasks", "Tasks"), ("transfer", "Transfer"))
+FRAME = Frame("tasks_", BADGES, CONTENTS, GLOSSARY, NULL_AUDIT)
 
 
 def tasks_section(result: View) -> Section:
@@ -40,28 +33,13 @@ def tasks_section(result: View) -> Section:
     Args:
         result: a threat of a valid result.json, without the rows of its variants.
     """
-    names = {one["id"]: " ".join([one["name"], *([one["mode"]] if one["mode"] else [])]) for one in result["attacks"]}
-    badge = BADGES[result["verdict"]["status"]]
+    names = names_of(result)
     context = {
-        "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
-        "lines": lines_of(result, names), "transfer": transfer_of(result),
+        "box": _box(result), "dose": dose_of(result, noun="task", settles="whether a task was trained on"),
+        "facts": _facts(result), "lines": lines_of(result, names, ("task_auc", "task_dose")),
+        "transfer": transfer_of(result),
     }  # fmt: skip
-    templates = environment(Path(__file__).with_name("templates"))
-    first, body = (
-        Markup(templates.get_template(f"tasks_{name}.html.j2").render(context)) for name in ("first", "body")
-    )
-    return Section(
-        what="Exchange audit",
-        badge=badge,
-        first=first,
-        names=names,
-        body=body,
-        contents=CONTENTS,
-        glossary=GLOSSARY,
-        who=who(result["adversary"]),
-        null_audit=NULL_AUDIT,
-        leads=("task_auc", {}, "AUC of a task"),
-    )
+    return FRAME.section(result, names, context, who=who(result["adversary"]), leads=("task_auc", {}, "AUC of a task"))
 
 
 def _box(result: View) -> dict[str, str] | None:
@@ -70,14 +48,6 @@ def _box(result: View) -> dict[str, str] | None:
     if box is None:
         return None
     return {**box, "untrained": "" if untrained is None else words.percent(untrained)}
-
-
-def _dose(result: View) -> str:
-    """The dose in words; empty where no number is to be quoted."""
-    if _box(result) is None or result["dose"] is None:
-        return ""
-    shown = result["verdict"]["status"] == "shown"
-    return doses.sentences(result["dose"], noun="task", settles="whether a task was trained on", shown=shown)
 
 
 def _facts(result: View) -> list[tuple[str, str]]:
@@ -97,31 +67,3 @@ def _facts(result: View) -> list[tuple[str, str]]:
             "another half.",
         ),
     ]
-
-
-def lines_of(
-    result: View, names: Mapping[str, str], metrics: tuple[str, str] = ("task_auc", "task_dose")
-) -> list[dict[str, Any]]:  # fmt: skip
-    """A line for each attack.
-
-    Args:
-        result: a threat of a valid result.json.
-        names: of its attacks, by id.
-        metrics: of the AUC and of the dose.
-    """
-    shown, lines = {one["attack"]: one["shown"] for one in result["details"]["tests"]}, []
-    for one in result["attacks"]:
-        if one["reason"]:
-            continue
-        auc, dose = (figures.find(result, one["id"], metric) for metric in metrics)
-        yardstick = "control, must be at chance" if one["control"] else ""
-        lines.append(
-            {
-                "name": names[one["id"]], "control": one["control"], "headline": one["headline"],
-                "about": words.citation(one["paper"]),
-                "yardstick": "yardstick: before the training" if one.get("reference") else yardstick,
-                "shown": "" if one["id"] not in shown else "shown" if shown[one["id"]] else "not shown",
-                "auc": figures.auc(auc), "dose": NOTHING if dose is None else figures.bits(dose),
-            }
-        )  # fmt: skip
-    return lines

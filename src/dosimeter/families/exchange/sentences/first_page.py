@@ -96,11 +96,7 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     if told["gain"] is not None:
         lines.append(gained(told))
     if status == "not_shown":
-        least = words.percent(told["needed"], away="up")
-        lines.append(
-            f"An attack that is right in {least} of such pairs would have been above chance in 9 of 10 audits like "
-            "this one; a smaller leak may be there, and a better attack may find more."
-        )
+        lines.append(missed(told["needed"]))
     return [*lines, scope(told)]
 
 
@@ -134,6 +130,18 @@ def _pairs(told: Mapping[str, Any]) -> str:
     )
 
 
+def missed(needed: float) -> str:
+    """What would have been shown, where nothing is.
+
+    Args:
+        needed: share of pairs in which an attack must be right.
+    """
+    return (
+        f"An attack that is right in {words.percent(needed, away='up')} of such pairs would have been above chance in "
+        "9 of 10 audits like this one; a smaller leak may be there, and a better attack may find more."
+    )
+
+
 def gained(told: Mapping[str, Any]) -> str:
     """What the exchange is worth."""
     points = words.points(told["gain"]["value"])
@@ -142,11 +150,12 @@ def gained(told: Mapping[str, Any]) -> str:
 
 def scope(told: Mapping[str, Any], each: str = " for each mixture") -> str:
     """Which trainings it is about."""
-    if told.get("recorded") is not None:
+    if (recorded := told.get("recorded")) is not None:
+        tried = f" The defense is tried on what was recorded, since {recorded['same']}." if "same" in recorded else ""
         return (
-            f"This is about {told['recorded']['judged']:,} batches of the training that was recorded, and takes it "
-            "that these came in an order that has nothing to do with the property. It is about these attacks: another "
-            "may find more."
+            f"This is about {recorded['judged']:,} batches of the training that was recorded, and takes it "
+            f"that these came in an order that has nothing to do with the property.{tried} It is about these attacks: "
+            "another may find more."
         )
     runs = "one joint training" if told["targets"] == 1 else f"{told['targets']} joint trainings"
     return f"This is about {runs}{each}, and about these attacks: another may find more."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dosimeter.families.exchange.sentences.first_page import gained, others_not_tested, scope, who, withdrawn
+from dosimeter.families.exchange.sentences.whole import share_of, told_of_parties
 from dosimeter.results import words
 
 BADGES: Mapping[str, str] = {
@@ -23,46 +23,16 @@ NOT_TESTED = (
 """What an audit of tasks leaves open."""
 
 
-def not_tested(summary: Mapping[str, Any]) -> tuple[str, ...]:
-    """What one audit leaves open.
-
-    Args:
-        summary: `run.json` of the threat.
-    """
-    return (*NOT_TESTED, *others_not_tested(summary))
-
-
 def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
-    """The verdict in words.
-
-    Args:
-        status: of the verdict.
-        told: the adversary as `result.json` has it, with `noun`, `failed` and `details`.
-    """
-    if status == "withdrawn":
-        return withdrawn(told)
-    low, head = who(told), told["details"]["headline"]
-    party = words.capital(low)
-    what = (
-        f"on {words.plural(told['noun'])} of which values of “{told['property']}” the party “{told['victim']}” "
-        "trained, from the shared layers and a few records of its own"
-    )
-    lines = {
-        "shown": [f"{party} can tell {what}."],
-        "not_resolvable": [f"Nothing can be said about whether {low} can tell {what}: there are too few of them."],
-    }.get(status, [f"It was not shown that {low} can tell {what}."])
-    share = words.percent(head["value"], spread=head["high"] - head["low"])
+    """The verdict in words; see `told_of_parties`."""
+    head = told["details"]["headline"]
     floor = "" if head["untrained"] is None else f", and in {words.percent(head['untrained'])} before the training"
-    lines.append(
-        f"Of one that was trained on and one that was left out, the attack tells which is which in {share} of pairs"
-        f"{floor}; by chance it would be half."
+    return told_of_parties(
+        status,
+        told,
+        what=f"on {words.plural(told['noun'])} of which values of “{told['property']}” the party “{told['victim']}” "
+        "trained, from the shared layers and a few records of its own",
+        few="of them",
+        pairs="Of one that was trained on and one that was left out, the attack tells which is which in "
+        f"{share_of(head)} of pairs{floor}; by chance it would be half.",
     )
-    if told["details"]["gain"] is not None:
-        lines.append(gained({**told, "gain": told["details"]["gain"]}))
-    if status == "not_shown":
-        least = words.percent(told["details"]["needed"], away="up")
-        lines.append(
-            f"An attack that is right in {least} of such pairs would have been above chance in 9 of 10 audits like "
-            "this one; a smaller leak may be there, and a better attack may find more."
-        )
-    return [*lines, scope(told, "")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from dosimeter.data import Dataset
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.batches import shuffled
 from dosimeter.families.exchange.case.case import ExchangeCase, require_joint, require_trainable
+from dosimeter.families.exchange.case.further import NO_TEST, FurtherCase
 from dosimeter.families.exchange.case.people import partners_without_property
-from dosimeter.families.exchange.play.answers import AnswersJob
+from dosimeter.families.exchange.case.told import listed
+from dosimeter.families.exchange.play.answers import worth_of
 from dosimeter.families.exchange.stored import evidence_file, truth_file
 from dosimeter.families.exchange.tasks.people import Asked, asked_of
 from dosimeter.families.exchange.tasks.play import TasksJob
 from dosimeter.families.exchange.threat import ExchangeThreat
-from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.arrays import save_arrays
@@ -31,26 +31,21 @@ from dosimeter.training.system import TrainedSystem
 
 
 @dataclass(frozen=True)
-class TasksCase:
+class TasksCase(FurtherCase):
     """One threat about tasks on one chain; nothing is trained yet.
 
+    Accuracy is of trainings in which the victim trains on all it has.
+
     Attributes:
-        joint: the chain, the adversary, the attacks and the partners, with trainings in which nothing is chosen.
         asked: the tasks.
     """
 
-    joint: ExchangeCase
     asked: Asked
-
-    @property
-    def system(self) -> TrainedSystem:
-        """The chain."""
-        return self.joint.system
 
     def _halves(self, purpose: str) -> Bool[Array, "t n"]:
         """Of each training a random half of the tasks."""
         n, found = len(self.asked.names), []
-        for one in range(self.joint.threat.targets):
+        for one in range(self.threat.targets):
             order = generator(self.system.seed, purpose, one).permutation(n)
             found.append(order < n // 2)
         return np.stack(found)
@@ -86,11 +81,6 @@ class TasksCase:
             members.append(one)
         return replace(plain, members=tuple(members))
 
-    @cached_property
-    def answers(self) -> tuple[AnswersJob, ...]:
-        """Answers of the receiver's models for the test records, where the victim trains on all it has."""
-        return self.joint.answers
-
     def plays(self, row: NamedAttack) -> tuple[tuple[TasksJob, ...], tuple[TasksJob, ...]]:
         """Plays of one attack by training; then those on trainings in which no coin chose."""
         real, null = (
@@ -106,66 +96,38 @@ class TasksCase:
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
         return [
-            *((f"stage {job.links[-1].name}", [job]) for job in self.system.before),
-            (f"stage {self.system.link.name}", [*self.joint.plain, *self.runs]),
-            ("models", self.answers),
+            *self.joint.stages([*self.joint.plain, *self.runs]),
+            ("models", self.joint.answers),
             ("attacks", [play for row in self.joint.attacks for plays in self.plays(row) for play in plays]),
         ]
 
-    def datasets(self) -> list[Dataset]:
-        """Implements `Case`."""
-        return self.joint.datasets()
-
-    def records(self) -> int:
-        """Implements `Case`."""
-        return self.joint.records()
-
     def definition(self) -> Mapping[str, Any]:
         """Implements `Case`."""
-        return {
-            "threat": self.joint.threat.model_dump(mode="json", exclude={"id"}),
-            "attacks": [[row.id, row.name, row.settings] for row in self.joint.attacks],
-            "runs": [job.key for job in (*self.joint.plain, *self.runs)],
-            "answers": [job.key for job in self.answers],
-            "plays": [play.key for row in self.joint.attacks for plays in self.plays(row) for play in plays],
-        }
-
-    def begin(self, progress: Callable[[str, int, int], None]) -> TasksCase:
-        """Implements `Case`: nothing is to be done."""
-        return self
+        plays = [play for row in self.joint.attacks for plays in self.plays(row) for play in plays]
+        return self.keys(runs=[*self.joint.plain, *self.runs], answers=self.joint.answers, plays=plays)
 
     def notes(self) -> list[str]:
         """Implements `Case`."""
-        n, targets = len(self.asked.names), self.joint.threat.targets
+        n, targets = len(self.asked.names), self.threat.targets
         notes = [
-            f"tasks: {n} values of {self.joint.threat.property}; in each of {targets} trainings the victim trains on a "
+            f"tasks: {n} values of {self.threat.property}; in each of {targets} trainings the victim trains on a "
             f"random half of them, and in {targets} on all, for the null audit and the accuracy"
         ]
         if n * targets < 40:
             notes.append(f"tasks: {n * targets} in all show only a large leak; more tasks or targets are better")
-        if self.system.test is None:
-            notes.append("accuracy: stage has no `test`, so whether the joint training is worth it is not known")
-        return notes
+        return [*notes, *([NO_TEST] if self.system.test is None else [])]
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
-        truth: dict[str, Array] = {"coins": self.coins[None], "null_coins": self.null_coins}
-        if self.answers:
-            truth |= {name: np.stack([one.load(name) for one in self.answers]) for name in ("joint", "alone")}
-        save_arrays(truth_file(folder), truth)
-        threat, partners = self.joint.threat, self.joint.partners
+        truth = {"coins": self.coins[None], "null_coins": self.null_coins}
+        save_arrays(truth_file(folder), {**truth, **worth_of(self.joint.answers)})
+        partners = self.joint.partners
         for index, row in enumerate(self.joint.attacks):
             real, null = (np.stack([play.load() for play in plays]) for plays in self.plays(row))
             save_arrays(evidence_file(folder, index), {"guesses": real[None], "null_guesses": null})
         own = partners.parties[partners.victim]
         return {
-            "threat": {
-                "question": threat.question, "at_risk": self.system.link.name, "access": threat.access,
-                "targets": threat.targets, "method": str(self.system.link.transfer), "parties": partners.order,
-                "victim": partners.victim, "adversary": partners.adversary, "receiver": partners.receiver,
-                "property": str(threat.property), "auxiliary": str(threat.auxiliary), "steps": self.joint.steps,
-                "batch_size": self.joint.size, "mixtures": [[1.0, 0.0]],
-            },
+            "threat": self.adversary(property=str(self.threat.property), mixtures=[[1.0, 0.0]]),
             "data": {
                 "name": own.name, "records": len(own),
                 "parties": {name: len(one) for name, one in partners.parties.items()},
@@ -173,10 +135,7 @@ class TasksCase:
                 "probes": sum(len(one) for one in self.asked.probes), "pool": len(self.asked.pool),
                 "test": None if self.system.test is None else len(self.system.test),
             },
-            "attacks": [
-                {**row.listed(""), "channel": row.attack.needs.channel, "reads": row.attack.needs.reads}
-                for row in self.joint.attacks
-            ],
+            "attacks": [listed(row, "") for row in self.joint.attacks],
             "gates": [],
         }  # fmt: skip
 
@@ -190,7 +149,7 @@ def tasks_case(system: TrainedSystem, threat: ExchangeThreat, attacks: Sequence[
     require_joint(system, threat)
     partners = partners_without_property(threat, system)
     asked = asked_of(threat, partners.parties[partners.victim], partners.auxiliary)
-    case = TasksCase(ExchangeCase(system, threat, tuple(attacks), partners), asked)
+    case = TasksCase(threat, ExchangeCase(system, threat, tuple(attacks), partners), asked)
     require_trainable(case.joint)
     _ = case.runs  # refuse what cannot be drawn
     return case

@@ -139,14 +139,7 @@ def material(
             "at_risk": "s", "access": "logits", "shadows": len(design.member) - 2, "targets": design.targets,
             "population": len(design.population_ids), "views": ["identity"],
         },
-        "attacks": [
-            {
-                "id": row.id, "name": type(row.attack).__name__, "mode": getattr(row.attack, "mode", None),
-                "paper": row.attack.paper, "control": row.attack.control, "settings": row.settings, "status": "ok",
-                "reason": "",
-            }
-            for row in rows
-        ],
+        "attacks": [row.listed("") for row in rows],
     }  # fmt: skip
     return Material(
         summary=summary,

@@ -241,7 +241,7 @@ def test_the_audit_files_of_the_pages_are_valid(tmp_path):
     (several,) = [block for block in blocks if "[[threat]]" in block]
     recipe, target, variants, *targets = [block for block in blocks if block not in (*beside, several)]
     audit = config.parse(tomllib.loads(recipe), base=tmp_path)
-    assert [row.id for row in audit.attacks] == ["lira online", "count"]
+    assert [row.id for row in audit.attacks] == ["lira online", "count", "constant"]
     table = {**tomllib.loads(recipe), **tomllib.loads(several)}
     ids = [row.id for row in config.parse(table, base=tmp_path).threats]
     assert ids == ["pretraining", "finetuning", "labels-only"]
@@ -264,7 +264,7 @@ def test_the_audit_files_about_language_models_are_valid(tmp_path):
     ]
     audit = config.parse(tomllib.loads(block), base=tmp_path)
     assert {stage.task for stage in audit.stages} == {"language"}
-    assert len(audit.attacks) == 5
+    assert len(audit.attacks) == 6  # with one control beside them
     supplied = config.parse(tomllib.loads(of_target), base=tmp_path)
     assert (supplied.target.task, supplied.target.base) == ("language", "base")
     judged = config.parse({**tomllib.loads(block), **tomllib.loads(of_base)}, base=tmp_path)

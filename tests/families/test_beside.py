@@ -8,6 +8,7 @@ import pytest
 from dosimeter.config.attack_rows import named_attacks, share_attacks
 from dosimeter.families.exchange.attacks import Coin
 from dosimeter.families.inversion.attacks import MeanPublic
+from dosimeter.families.membership.attacks import Count
 from dosimeter.families.registry import FAMILIES
 from dosimeter.families.split.attacks import FSHA, MeanInput, OutputOnly, RawInput
 
@@ -34,6 +35,8 @@ BESIDE = {
     ),
     "tasks": ("exchange", {"question": "tasks"}, ["task_inference"], ["task_coin"]),
     "a class": ("inversion", {}, ["miface"], ["mean_public"]),
+    "members": ("membership", {}, ["loss"], ["constant", "count"]),
+    "members, one control": ("membership", {}, ["count", "ez_mia"], ["constant"]),
 }  # fmt: skip
 
 
@@ -81,6 +84,8 @@ def test_what_is_named_is_not_run_twice():
     assert len(objects) == 3
     (coins,) = named_attacks(["batch_property", "label_only", Coin()], BASE, served("exchange", {}))
     assert len(coins) == 3
+    (controls,) = named_attacks(["loss", {"name": "constant", "id": "c"}, Count()], BASE, served("membership", {}))
+    assert ids(controls) == ["loss", "c", "Count"]
     (means,) = named_attacks(["miface", MeanPublic()], BASE, served("inversion", {}))
     assert len(means) == 2
 

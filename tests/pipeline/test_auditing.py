@@ -330,7 +330,7 @@ def test_threats_are_named_in_the_call_with_and_without_fit(tmp_path):
         told = {one["id"]: one for one in found.content["threats"]}
         assert {name: one["adversary"]["access"] for name, one in told.items()} == {"labels": "labels", "all": "logits"}
         assert {one["adversary"]["shadows"] for one in told.values()} == {0 if train is None else 4}
-        assert [len(one["attacks"]) for one in told.values()] == [1, 2]
+        assert [len(one["attacks"]) for one in told.values()] == [3, 4]  # with two controls beside each list
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 
+import language_models as world
 import numpy as np
 import pytest
 import torch
@@ -215,6 +216,45 @@ def test_chains_that_cannot_be_are_refused_in_one_line(changes, message, texts):
     with pytest.raises(AuditError) as caught:
         prepared(chain(BASE, {**TUNE, **changes}), texts)
     assert [line for line in caught.value.problems if message in line]
+
+
+def test_texts_must_have_the_tokens_that_a_given_model_learned(tmp_path):
+    pytest.importorskip("transformers", reason="needs the extra hf")
+    world.save_gpt(tmp_path / "gpt", len(world.save_tokenizer(tmp_path / "gpt")))
+    world.save_tokenizer(tmp_path / "other", trained_on=slice(0, 40))
+    write_texts(tmp_path / "texts.csv", 120)
+    given = {"name": "base", "task": "language", "model": "causal-lm", "options": {"folder": "gpt"}}
+    given["weights"] = "pretrained"
+    cut = {name: {"level": "tokenizer", "tokenizer": name, "length": 36} for name in ("gpt", "other")}
+    letters = {"level": "bytes", "length": 36}
+
+    def tried(first, *rest):
+        settings = chain(*rest, shadows=0)
+        settings["stage"].insert(0, first)
+        return prepared(settings, tmp_path)
+
+    tried(given, {**TUNE, "data_options": cut["gpt"]})
+    own = r"stage\[0\].options.folder: must be given the tokens that it learned, got "
+    with pytest.raises(AuditError, match=own + "a tokenizer that cuts 80 of 80 texts otherwise"):
+        tried(given, {**TUNE, "data_options": cut["other"]})
+    with pytest.raises(AuditError, match=own + "level 'bytes' beside the tokenizer in 'gpt'"):
+        tried(given, {**TUNE, "data_options": letters})
+    first = {**SETTINGS, **BASE, "rows": "80:120", "data_options": cut["gpt"]}
+    for other, told in (
+        (cut["other"], "a tokenizer that cuts"),
+        ({**letters, "level": "words", "vocabulary": 399}, "'words'"),
+    ):
+        with pytest.raises(
+            AuditError, match=r"stage\[1\].data: must have the tokens of the stages before, got " + told
+        ):
+            tried(first, {**TUNE, "data_options": other})
+
+
+def test_texts_that_are_all_the_same_are_refused_where_halves_set_thresholds(tmp_path):
+    (tmp_path / "texts.csv").write_text("text\n" + "the same text again\n" * 120, encoding="utf-8")
+    settings = chain({**BASE, "rows": "80:120"}, TUNE, shadows=0)
+    with pytest.raises(AuditError, match="copies and whole persons together, got 1 different ones among 60"):
+        prepared(settings, tmp_path)
 
 
 def test_defenses_of_variants_and_supplied_models_are_refused(texts):

@@ -74,9 +74,9 @@ def test_attacks_stand_below_their_threat_where_there_are_several(tmp_path):
     two = plan_lines(verbs.plan(parse(again, base=BASE), store=tmp_path))
     own, below = one.index("Attacks"), two.index("Attacks of threat membership")
     assert one[own + 1].startswith("  loss: needs ")
-    assert two[below + 1 : below + 4] == [one[own + 1], "", "Attacks of threat by-label"]
-    assert two[below + 4].startswith("  loss: REFUSED, needs probs, but threat.access grants labels")
-    assert two[below + 5] == ""
+    assert two[below + 1 : below + 6] == [*one[own + 1 : own + 4], "", "Attacks of threat by-label"]
+    assert two[below + 6].startswith("  loss: REFUSED, needs probs, but threat.access grants labels")
+    assert two[below + 9] == ""  # after both controls
 
 
 def test_a_huge_plan_trains_nothing(tmp_path, even_clock):

@@ -58,7 +58,7 @@ def _beside(own: Sequence[NamedAttack], base: Path, served: Served) -> tuple[Nam
     family, threat, _ = served
     found, taken = list(own), {row.id for row in own}
     for settings in family.beside(threat, own) if own and isinstance(family, KeepsYardsticks) else ():
-        row = replace(_attack(settings, base, family), default=True)
+        row = replace(_attack(settings, base, family), default=True, beside=True)
         found.append(replace(row, id=f"{row.id} beside") if row.id in taken else row)
     return tuple(found)
 

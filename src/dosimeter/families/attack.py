@@ -60,12 +60,14 @@ class NamedAttack:
         name: key of the registry, or `package.module:Class`.
         attack: the attack with its hyperparameters.
         default: whether nobody named it, so that a family may leave it out without a word where it cannot run.
+        beside: whether it stands beside a list that somebody wrote, since a check needs it.
     """
 
     id: str
     name: str
     attack: Attack[Any, Any]
     default: bool = False
+    beside: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -114,6 +116,7 @@ class NamedAttack:
             "paper": self.attack.paper,
             "control": self.attack.control,
             **({"reference": True} if getattr(self.attack, "reference", False) else {}),
+            **({"beside": True} if self.beside else {}),
             "settings": dict(self.settings if settings is None else settings),
             "status": "refused" if refused else "ok",
             "reason": refused,

@@ -59,6 +59,56 @@ def test_a_tokenizer_gives_its_own_tokens(tmp_path):
         texts_of(["one"], Request("data", options=options, base=tmp_path))
 
 
+class Letters:
+    """A tokenizer of letters, as somebody might write their own."""
+
+    bos_token_id, eos_token_id, truncation_side = 0, None, "right"
+
+    def __init__(self, own=lambda text: [ord(one) for one in text]):
+        self.own = own
+
+    def __len__(self):
+        return 200
+
+    def __call__(self, text, **limit):
+        return {"input_ids": self.own(text)}
+
+    def decode(self, tokens):
+        return "".join(map(chr, tokens))
+
+
+def by(tokenizer, *texts):
+    options = Options(level="tokenizer", tokenizer=tokenizer, length=4)
+    return texts_of(texts, Request("data", options=options)).tokens.tolist()
+
+
+def test_a_tokenizer_of_the_users_own_is_held_to_the_length_and_to_whole_numbers():
+    assert by(Letters(), "abcdef", "a") == [[0, 97, 98, 99], [0, 97, -1, -1]]
+    with pytest.raises(DataError, match="must give a list of whole numbers for each text, got TypeError"):
+        by(Letters(lambda text: ["a"]), "abc")
+
+
+def test_what_a_tokenizer_says_of_its_trouble_holds_no_text():
+    def fails(text):
+        raise ValueError(f"no idea what {text} means")
+
+    with pytest.raises(DataError, match="for each text, got ValueError: try it on your texts") as caught:
+        by(Letters(fails), "a secret")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(DataError, match="got half of a surrogate pair in row 1") as caught:
+        by(Letters(), "fine", "a secret \ud800")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_tokenizer_that_keeps_the_end_of_a_text_is_refused_where_that_matters():
+    """Else the first tokens would be said to be read, and other passages than the trained ones would be."""
+    last = Letters()
+    last.truncation_side = "left"
+    assert by(last, "abc") == [[0, 97, 98, 99]]
+    with pytest.raises(DataError, match="must keep the first tokens of a text, got truncation_side = 'left'"):
+        by(last, "abc", "abcd")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

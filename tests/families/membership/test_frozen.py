@@ -58,7 +58,7 @@ def test_features_reach_the_attack_that_needs_them(tmp_path):
 def test_elsewhere_the_plan_refuses_it(stage, tmp_path):
     audit = parse(recipe("influence", "loss", **stage), base=BASE)
     assert not has_frozen_head(prepare(audit, store=Store(tmp_path)).system)
-    refused, other = verbs.plan(audit, store=tmp_path).attacks
+    refused, other, *_ = verbs.plan(audit, store=tmp_path).attacks
     assert refused.refused.startswith("needs the features of a frozen backbone and SGD heads on them")
     assert "or use transfer = 'head' with optimizer = 'sgd'" in refused.refused
     assert not other.refused
@@ -231,6 +231,6 @@ def test_an_audit_retrains_for_each_target(tmp_path):
 def test_where_no_head_can_be_retrained_the_plan_says_so(stage, tmp_path):
     audit = parse(recipe("cascading", "loss", **stage), base=BASE)
     assert not can_retrain(prepare(audit, store=Store(tmp_path)).system)
-    refused, other = verbs.plan(audit, store=tmp_path).attacks
+    refused, other, *_ = verbs.plan(audit, store=tmp_path).attacks
     assert refused.refused.startswith("retrains its shadows for each target, which needs heads on a frozen backbone")
     assert not other.refused

@@ -260,7 +260,7 @@ def test_no_shadow_is_needed_at_a_recipe(tmp_path):
     assert set(statuses(flat(content)).values()) == {"ok"}
     assert content["threats"][0]["adversary"]["shadows"] == 0
     used = {name: own["labelled"] for name, own in content["threats"][0]["details"]["resources"].items()}
-    assert used == {"simple_shot mended": 10, "laplacian_shot mended": 10, "loss": 0}
+    assert used == {"simple_shot mended": 10, "laplacian_shot mended": 10, "loss": 0, "constant": 0, "count": 0}
 
 
 def test_canaries_are_judged_with_the_same_known_records(tmp_path):
@@ -303,7 +303,8 @@ def test_a_supplied_model_with_fit_is_audited_but_not_tuned(tmp_path):
         **plan,
     )  # fmt: skip
     content = flat(found.content)
-    assert statuses(content) == {"simple_shot mended": "ok", "transductive_tuning mended": "refused", "loss": "ok"}
+    ran = {"simple_shot mended": "ok", "transductive_tuning mended": "refused", "loss": "ok"}
+    assert statuses(content) == {**ran, "constant": "ok", "count": "ok"}
     reason = next(row["reason"] for row in content["attacks"] if row["status"] == "refused")
     assert reason.endswith("the weights of shadows that `fit` trains are not kept: leave out fit, or the attack")
 

@@ -112,7 +112,7 @@ def test_plan_and_result_say_the_same(run):
     case = prepare(audit(), store=Store(run.parent / "other")).case
     assert isinstance(case, UsesResources)
     told = {name: dataclasses.asdict(one) for name, one in case.resources().items()}
-    assert set(told) == {"loss", "base online", "count"}  # and none for what is refused
+    assert set(told) == {"loss", "base online", "constant", "count"}  # and none for what is refused
     assert content(run, "result.json")["threats"][0]["details"]["resources"] == told
     lines = plan_lines(verbs.plan(audit(), store=run.parent / "other"))
     (line,) = [line for line in lines if line.startswith("  base online: ")]
@@ -123,7 +123,7 @@ def test_seconds_are_those_of_the_work_also_after_a_resume(run):
     work, result = content(run, "provenance.json")["work"], (run / "result.json").read_bytes()
     (own,) = work.values()
     assert own["models"] == 6
-    assert set(own["attacks"]) == {"loss", "base online", "count"}
+    assert set(own["attacks"]) == {"loss", "base online", "constant", "count"}
     assert all(value >= 0 for value in [own["training"], *own["phases"].values(), *own["attacks"].values()])
     assert own["phases"]["models"] == own["training"]
     verbs.run(audit(), run, workers=1)
@@ -152,11 +152,11 @@ def test_the_report_shows_them_in_cards_that_fit_a_phone(run):
     section = re.search(r'<section id="resources">.*?</section>', page, re.DOTALL)[0]
     assert 'class="cards' in section
     for label in ("Labelled records", "Shadow models", "Models of its own", "Queries a record", "Seconds"):
-        assert section.count(f'data-label="{label}"') == 3
+        assert section.count(f'data-label="{label}"') == 4
     assert "The training of 6\u00a0models" in section
     assert "<b>Leakage per minute</b>" in section
     assert section.count("<svg") == 1
-    assert section.count('<span class="num">') == 2  # loss and base are drawn, the control is not
+    assert section.count('<span class="num">') == 2  # loss and base are drawn, the controls are not
 
 
 def test_the_figure_adds_the_shadows_that_an_attack_reads():

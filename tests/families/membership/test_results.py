@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 from audits import gaussian, material
-from flat import problems, result
+from flat import composed, problems, result
 
+from dosimeter.config.attack_rows import named_attacks
 from dosimeter.families.membership.attacks import default_rows
+from dosimeter.families.membership.family import MEMBERSHIP
 from dosimeter.families.membership.measures.material import choose_headline
 from dosimeter.results.rounding import round_numbers
 
@@ -39,6 +42,22 @@ def test_a_leak_is_shown_with_both_ends(leaking):
     assert f"{round(row['low'] * 200)} of 200" in found["verdict"]["sentences"][-2]
     for control in ("constant", "count"):
         assert estimate(found, attack=control, metric="auc")["value"] == 0.5
+
+
+def test_controls_that_nobody_named_move_no_number_of_the_others():
+    fleet = gaussian(1, leakage=1.0, n=120, targets=2, shadows=4)
+    served = [(MEMBERSHIP, MEMBERSHIP.settings(), "threat")]
+    (rows,) = named_attacks(["loss", "difficulty"], Path(), served)
+    assert [row.id for row in rows if row.beside] == ["constant", "count"]
+    alone, both = (composed(material(*fleet, rows=some))["threats"][0] for some in (rows[:2], rows))
+    checks = [{gate["id"]: gate["status"] for gate in one["gates"]}["N2"] for one in (alone, both)]
+    assert checks == ["warn", "pass"]
+    parts = [(one["estimates"], one["null_audit"], one["details"]["log_mia"]) for one in (alone, both)]
+    for few, more in zip(*parts, strict=True):
+        assert few
+        assert [row for row in more if row["attack"] not in ("constant", "count")] == few
+    kept = ("status", "attack", "fpr", "p_auc", "p_tpr", "sentences")
+    assert [both["verdict"][key] for key in kept] == [alone["verdict"][key] for key in kept]
 
 
 def test_no_leak_is_not_shown_and_says_what_could_have_been_seen():

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import safetensors.torch
 import torch
 
 from dosimeter.foundation.errors import ConfigError
@@ -87,6 +88,43 @@ def test_what_is_no_causal_model_is_refused(folder, tmp_path):
     (folder / "adapter_config.json").unlink()
     (folder / "config.json").write_text(json.dumps({**config, "architectures": ["GPT2ForSequenceClassification"]}))
     refused("must predict the next token, got GPT2ForSequenceClassification", folder=str(folder))
+
+
+def test_weights_that_are_not_those_of_the_configuration_are_refused(folder):
+    """A file of two layers under a configuration of one is another model, and no error of the library."""
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    idle = {"transformer.h.0.attn.masked_bias": torch.tensor(-1e4), "transformer.h.0.attn.bias": torch.ones(1, 1)}
+    second = {"transformer.h.1.mlp.c_fc.weight": weights["transformer.h.0.mlp.c_fc.weight"].clone()}
+    for more, message in ((idle, None), (second, "and no others, got transformer.h.1.mlp.c_fc.weight")):
+        safetensors.torch.save_file({**weights, **more}, folder / "model.safetensors", {"format": "pt"})
+        if message is None:
+            load_causal(folder)
+            continue
+        with pytest.raises(ConfigError, match=message):
+            load_causal(folder)
+
+
+def test_a_folder_says_nothing_while_it_is_read(folder, capfd):
+    load_causal(folder)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("told", [{"n_layer": 10**9}, {"text_config": {"num_hidden_layers": 10**9}}])
+def test_a_configuration_without_end_is_refused_at_once(told, folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **told}))
+    with pytest.raises(ConfigError, match="gpt must have at most 10000 layers, got .* = 1000000000"):
+        load_causal(folder)
+    with pytest.raises(ConfigError, match="config must have at most 10000 layers"):
+        causal_lm((16,), 20, config={**GPT2, **told})
+
+
+def test_a_name_with_control_characters_stays_on_one_line(folder):
+    odd = folder.rename(folder.parent / "a\x1b[31m\nb")
+    (odd / "model.safetensors").unlink()
+    with pytest.raises(ConfigError) as caught:
+        load_causal(odd)
+    assert r"a\x1b[31m\nb must hold its weights" in str(caught.value)
 
 
 def test_pickled_weights_are_refused(folder):

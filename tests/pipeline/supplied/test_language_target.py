@@ -177,6 +177,21 @@ def other_depth():
     return world.transformer((36,), world.VOCABULARY, width=16, depth=2)
 
 
+class Answers(torch.nn.Module):
+    """A model of the world whose answers something was done to."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.net, self.change = world.tuned(), change
+
+    def forward(self, x):
+        return self.change(self.net(x))
+
+
+def without(logits):
+    return logits.index_fill(-1, torch.tensor([7]), -torch.inf)
+
+
 WRONG = [
     ({"base": lambda: world.fit(world.fresh(5), world.tokens(world.texts()[world.OF_BASE]), 1)}, "base: must be the "
      "model that finetuning started from, got weights that correlate by -?0.0"),
@@ -186,6 +201,9 @@ WRONG = [
     ({"base": lambda: "nowhere"}, "base: must be a folder, got 'nowhere'"),
     ({"model": Pooling}, "model: must predict each token from those before it"),
     ({"model": Last}, "model: must return logits of shape"),
+    ({"model": lambda: Answers(without)}, "model: must return finite logits, got 50 of "),
+    ({"model": lambda: Answers(lambda z: z.softmax(-1))}, "model: must return logits, got probabilities"),
+    ({"model": lambda: Answers(torch.nn.functional.dropout)}, "model: must answer alike if it is asked twice"),
     ({"model": lambda: len}, "model: must be a causal language model, as torch.nn.Module or a folder"),
     ({"members": lambda: ["a text", ""]}, "members: a text must have at least one token, got none in row 1"),
     ({"members": lambda: (["secret words", "b"], [0, 1])}, "members: must be texts, .* got list in row 0"),

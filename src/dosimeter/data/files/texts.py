@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from jaxtyping import Int
 
 from dosimeter.data.dataset import TEXT_CLASS, Dataset
 from dosimeter.data.files.gguf import gguf_in
-from dosimeter.data.files.tokens import WORD
+from dosimeter.data.files.tokens import WORD, check_unicode
 from dosimeter.data.options import Request, as_data_error, show_path
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import quote
+from dosimeter.foundation.wording import one_line, quote
 
 BYTES = 256
 """Tokens of a text in bytes; the next one begins it."""
@@ -64,6 +65,8 @@ def texts_of(texts: Sequence[str], request: Request) -> Texts:
     options = request.options
     if not 2 <= options.length <= 100_000:
         raise DataError(f"{request.name}: length must be in 2..100000, got {options.length}: correct it")
+    if options.level == "tokenizer":
+        check_unicode(texts, request.name)
     begin, vocabulary, cutter = _cutter(request)
     tokens = np.full((len(texts), options.length), ENDED, np.int64)
     tokens[:, 0] = begin
@@ -175,19 +178,41 @@ def _by_tokenizer(request: Request) -> tuple[int, int, Cutter]:
             f"{request.name}: level 'tokenizer' needs the folder of one, got none: set tokenizer, or use level 'bytes'"
         )
     loaded = opened(name, request.base, request.name)
-    begin = next((one for one in (loaded.bos_token_id, loaded.eos_token_id) if one is not None), None)
+    told = quote(name) if isinstance(name, str) else type(name).__name__
+    begin, place = begin_of(loaded), f"{request.name}: tokenizer {told}"
     if begin is None:
-        told = quote(name) if isinstance(name, str) else type(name).__name__
         raise DataError(
-            f"{request.name}: tokenizer {told} must have a token that begins or ends a text, got neither: set its "
-            "bos_token and save it again"
+            f"{place} must have a token that begins or ends a text, got neither: set its bos_token and save it again"
         )
+    from_left = getattr(loaded, "truncation_side", "right") == "left"
 
     def cut(text: str, most: int) -> tuple[list[int], bytes]:
-        kept = loaded(text, add_special_tokens=False, truncation=True, max_length=most)["input_ids"]
-        return list(kept), _raw(loaded.decode(kept))
+        found = _tokens(loaded, text, place, **({} if from_left else {"truncation": True, "max_length": most}))
+        if from_left and len(found) > most:
+            raise DataError(
+                f"{place} must keep the first tokens of a text, got truncation_side = 'left' and a text longer than "
+                "data_options.length: shorten the texts yourself, as the training did, or raise length"
+            )
+        kept = found[:most]
+        return kept, _raw(loaded.decode(kept))
 
-    return int(begin), len(loaded), cut
+    return begin, len(loaded), cut
+
+
+def begin_of(tokenizer: Any) -> int | None:
+    """The token that begins a text, or that ends one where none begins it; None if there is neither."""
+    both = (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    return next((int(one) for one in both if one is not None), None)
+
+
+def _tokens(tokenizer: Any, text: str, place: str, **limit: Any) -> list[int]:
+    """Tokens of a text. What a tokenizer says of its trouble may hold the text, so only its kind is told."""
+    try:
+        return [index(one) for one in tokenizer(text, add_special_tokens=False, **limit)["input_ids"]]
+    except Exception as error:  # the user's tokenizer
+        raise DataError(
+            f"{place} must give a list of whole numbers for each text, got {type(error).__name__}: try it on your texts"
+        ) from None
 
 
 def opened(tokenizer: Any, base: Path, place: str) -> Any:
@@ -211,7 +236,7 @@ def find_tokenizer(folder: Path) -> Any:
     own = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
     if not own and gguf_in(folder) is None:
         return None
-    return load_tokenizer(folder, folder.name)
+    return load_tokenizer(folder, one_line(folder.name, 80))
 
 
 def cut_otherwise(tokens: Sequence[Array], tokenizer: Any, other: Any) -> int:
@@ -224,7 +249,7 @@ def cut_otherwise(tokens: Sequence[Array], tokenizer: Any, other: Any) -> int:
     """
     own = opened(tokenizer, Path(), "tokenizer")
     texts = [own.decode(row.tolist()) for row in tokens]
-    cut = [[list(one(text, add_special_tokens=False)["input_ids"]) for text in texts] for one in (own, other)]
+    cut = [[_tokens(one, text, "tokenizer") for text in texts] for one in (own, other)]
     return sum(first != second for first, second in zip(*cut, strict=True))
 
 

@@ -58,8 +58,25 @@ def tokens(texts: Sequence[str], request: Request) -> Array:
     return found
 
 
+def check_unicode(texts: Sequence[str], place: str) -> None:
+    """Refuses half of a surrogate pair, which no tokenizer takes.
+
+    Raises:
+        DataError: with the row.
+    """
+    for row, text in enumerate(texts):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"{place}: a tokenizer needs text of whole characters, got half of a surrogate pair in row {row}: "
+                "remove it, or read the file in its own encoding"
+            ) from None
+
+
 def _by_tokenizer(texts: Sequence[str], tokenizer: str, request: Request) -> Array:
     """Tokens by a tokenizer from a local folder; nothing is downloaded, and no code in the folder is run."""
+    check_unicode(texts, request.name)
     folder = request.base / Path(tokenizer).expanduser()
     if not folder.is_dir():
         raise DataError(

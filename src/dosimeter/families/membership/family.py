@@ -53,6 +53,12 @@ class Membership(BuiltInFamily):
 
         return default_rows(transferred=transferred)
 
+    def beside(self, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> list[dict[str, Any]]:
+        """Implements `KeepsYardsticks`: both controls, which must be at chance."""
+        from dosimeter.families.membership.attacks import lacking
+
+        return lacking(attacks)
+
     def text_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
         """Implements `AuditsTexts`."""
         from dosimeter.families.membership.attacks import text_rows

@@ -15,14 +15,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.foundation.wording import describe, quote
+from dosimeter.foundation.wording import describe, one_line, quote
 from dosimeter.models.language.kinship import Kinship, kinship
 from dosimeter.models.language.pretrained import Causal, adapted_causal, is_adapter, load_causal, longest_text
 from dosimeter.models.supplied.fingerprint import of_network
 
 T = TypeVar("T")
 CAUSAL = 1e-3
-"""Largest change of a logit by a token that comes later; rounding reaches 1e-5."""
+"""Largest change of a logit by a token that comes later, or from one answer to the next; rounding reaches 1e-5."""
+SUM = 1e-3
+"""How near to 1 the answers for each token must sum to be taken for probabilities."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +122,7 @@ class _Reader:
         if not is_adapter(folder):
             pickled = not any(path.suffix in (".safetensors", ".gguf") for path in folder.iterdir())
             found = _told(place, lambda: load_causal(folder, trust_pickle=self.trust_pickle))
-            self.trusted += [folder.name] if pickled else []
+            self.trusted += [one_line(folder.name, 80)] if pickled else []
             return found
         if not isinstance(base, Causal):
             raise ConfigError(
@@ -200,7 +202,7 @@ def _check(net: nn.Module, texts: Tensor, vocabulary: int, place: str) -> None:
     kept = texts[:, : max(2, int((texts >= 0).sum(1).min()))]
     other = kept.clone()
     other[:, -1] = (other[:, -1] + 1) % vocabulary
-    logits, changed = (_logits(net, one, place) for one in (kept, other))
+    logits, again, changed = (_logits(net, one, place) for one in (kept, kept, other))
     if logits.ndim != 3 or logits.shape[:2] != kept.shape:
         raise ConfigError(
             f"{place}: must return logits of shape {(*kept.shape, 'tokens')} for tokens {tuple(kept.shape)}, got "
@@ -211,11 +213,37 @@ def _check(net: nn.Module, texts: Tensor, vocabulary: int, place: str) -> None:
             f"{place}: must know all {vocabulary} tokens of the texts, got {logits.shape[-1]}: use the model's own "
             "tokenizer"
         )
+    _check_answers(logits, again, place)
     reach = float((logits[:, :-1] - changed[:, :-1]).abs().max())
     if not reach <= CAUSAL:
         raise ConfigError(
             f"{place}: must predict each token from those before it, got logits that a later token changes by "
             f"{reach:.2g}: give a causal language model"
+        )
+
+
+def _check_answers(logits: Tensor, again: Tensor, place: str) -> None:
+    """Refuses answers that are no numbers, no logits, or others when the model is asked once more.
+
+    Raises:
+        ConfigError: with what to do.
+    """
+    lost = ~torch.isfinite(logits)
+    if lost.any():
+        raise ConfigError(
+            f"{place}: must return finite logits, got {int(lost.sum())} of {lost.numel()} that are NaN or infinite: "
+            "correct the model, and give tokens that it must not name a large negative logit"
+        )
+    moved = float((logits - again).abs().max())
+    if not moved <= CAUSAL:
+        raise ConfigError(
+            f"{place}: must answer alike if it is asked twice, got logits that differ by {moved:.2g}: turn off dropout "
+            "and whatever else it draws at random"
+        )
+    if bool((logits >= 0).all()) and bool(((logits.sum(-1) - 1).abs() <= SUM).all()):
+        raise ConfigError(
+            f"{place}: must return logits, got probabilities, which sum to 1 for each token: return logits, or the "
+            "logarithms of these"
         )
 
 

@@ -7,6 +7,7 @@ import copy
 import io
 import json
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,10 @@ from dosimeter.foundation.wording import describe, one_line, quote
 TASK = "ForCausalLM"
 CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "seq_length")
 """Names of the longest text in a configuration of transformers."""
+MOST_PARTS = 10_000
+"""Most layers, or experts, of a model: a configuration that asks for more would be built for hours."""
+IDLE = (".attn.bias", ".masked_bias", ".inv_freq")
+"""Ends of names of tensors that older versions of the library saved beside the weights, and that it makes anew."""
 
 
 class Causal(nn.Module):
@@ -98,16 +103,17 @@ def adapted_causal(folder: Path, base: Causal) -> tuple[nn.Module, str]:
     Raises:
         ConfigError: no peft, a pickle, or an adapter that does not fit the base.
     """
+    name = one_line(folder.name, 80)
     if not (folder / "adapter_model.safetensors").is_file():
         raise ConfigError(
-            f"model 'causal-lm': {folder.name} must hold its adapter as adapter_model.safetensors, got none: a pickle "
+            f"model 'causal-lm': {name} must hold its adapter as adapter_model.safetensors, got none: a pickle "
             "may run code, so merge it yourself where you trust it and save the whole model"
         )
     try:
         from peft import PeftModel  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(
-            f"model 'causal-lm': {folder.name} holds an adapter, which needs the package peft, got none: run pip "
+            f"model 'causal-lm': {name} holds an adapter, which needs the package peft, got none: run pip "
             'install "dosimeter[lora]"'
         ) from error
     named = _json(folder / "adapter_config.json").get("base_model_name_or_path")
@@ -119,7 +125,7 @@ def adapted_causal(folder: Path, base: Causal) -> tuple[nn.Module, str]:
             merged = net.merge_and_unload()
     except Exception as error:  # by kind of adapter and of mistake
         raise ConfigError(
-            f"model 'causal-lm': {folder.name} must hold an adapter of this base, got {describe(error)}: name the base "
+            f"model 'causal-lm': {name} must hold an adapter of this base, got {describe(error)}: name the base "
             "that it was trained on"
         ) from error
     return Causal(merged), str(named or "")
@@ -154,6 +160,7 @@ def _transformers() -> Any:
 def _fresh(settings: dict[str, Any]) -> Any:
     """A model with fresh weights from PyTorch's default generator."""
     library, kind = _transformers(), settings.get("model_type")
+    _check_sizes(settings, "config")
     try:
         made = library.AutoConfig.for_model(**settings)
         return library.AutoModelForCausalLM.from_config(made)
@@ -170,6 +177,7 @@ def _from_folder(folder: Path, weights: str | None, *, trust_pickle: bool = Fals
     if packed is not None:
         return _from_gguf(library, packed, weights)
     _check_folder(folder)
+    name = one_line(folder.name, 80)
     try:
         if weights is None:
             made = library.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -177,26 +185,47 @@ def _from_folder(folder: Path, weights: str | None, *, trust_pickle: bool = Fals
         safe = any(folder.glob("*.safetensors"))
         if not safe and not trust_pickle:
             raise ConfigError(
-                f"model 'causal-lm': {folder.name} must hold its weights as .safetensors, got none: a pickle may run "
-                "code, so load it yourself where you trust it and save it with save_pretrained"
+                f"model 'causal-lm': {name} must hold its weights as .safetensors, got none: a pickle may run code, so "
+                "load it yourself where you trust it and save it with save_pretrained"
             )
-        net, told = library.AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=safe, output_loading_info=True
-        )
+        with contextlib.redirect_stderr(io.StringIO()):  # a bar, which is none of ours
+            net, told = library.AutoModelForCausalLM.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, use_safetensors=safe, output_loading_info=True
+            )
     except ConfigError:
         raise
     except Exception as error:  # by kind of model and of damage
         raise ConfigError(
-            f"model 'causal-lm': {folder.name} must hold a model of the installed transformers, got "
-            f"{describe(error)}: save it anew"
+            f"model 'causal-lm': {name} must hold a model of the installed transformers, got {describe(error)}: save "
+            "it anew"
         ) from error
+    _check_weights(name, told)
+    return net
+
+
+def _check_weights(name: str, told: Mapping[str, Any]) -> None:
+    """Refuses weights that are not those of the configuration: a layer too few gives another model, not an error.
+
+    Args:
+        name: of the folder.
+        told: what the library says of the loading.
+    """
     odd = sorted(str(one) for one in (*told.get("missing_keys", ()), *told.get("mismatched_keys", ())))
     if odd:
         raise ConfigError(
-            f"model 'causal-lm': {folder.name} must hold all weights, got none that fit for {', '.join(odd[:3])} "
-            f"({len(odd)} tensors): save the whole model"
+            f"model 'causal-lm': {name} must hold all weights, got none that fit for {_some(odd)}: save the whole model"
         )
-    return net
+    more = sorted(one for one in map(str, told.get("unexpected_keys", ())) if not one.endswith(IDLE))
+    if more:
+        raise ConfigError(
+            f"model 'causal-lm': {name} must hold the weights of its config.json and no others, got {_some(more)}, for "
+            "which that model has no place: save the whole model anew, without what is no part of it"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few names of tensors, and how many there are."""
+    return f"{one_line(', '.join(names[:3]), 200)} ({len(names)} tensors)"
 
 
 def _from_gguf(library: Any, file: Path, weights: str | None) -> Any:
@@ -217,12 +246,12 @@ def _from_gguf(library: Any, file: Path, weights: str | None) -> Any:
             net.load_state_dict(packed.state_dict())
     except ImportError as error:
         raise ConfigError(
-            f"model 'causal-lm': {file.name} needs the package gguf, got {describe(error)}: run pip install "
-            '"dosimeter[gguf]"'
+            f"model 'causal-lm': {one_line(file.name, 80)} needs the package gguf, got {describe(error)}: run pip "
+            'install "dosimeter[gguf]"'
         ) from error
     except Exception as error:  # by kind of model and of damage
         raise ConfigError(
-            f"model 'causal-lm': {file.name} must hold a model that the installed transformers read, got "
+            f"model 'causal-lm': {one_line(file.name, 80)} must hold a model that the installed transformers read, got "
             f"{describe(error)}: get it anew, or save the model with save_pretrained"
         ) from error
     return net
@@ -230,24 +259,39 @@ def _from_gguf(library: Any, file: Path, weights: str | None) -> Any:
 
 def _check_folder(folder: Path) -> None:
     """Refuses a folder that does not say that it holds a whole causal model."""
+    name = one_line(folder.name, 80)
     try:
-        names = json.loads((folder / "config.json").read_text("utf-8")).get("architectures") or []
+        told = json.loads((folder / "config.json").read_text("utf-8"))
+        names = told.get("architectures") or []
     except (OSError, ValueError, AttributeError) as error:
         raise ConfigError(
-            f"model 'causal-lm': {folder.name} must have a readable config.json, got {describe(error)}: name a folder "
-            "that save_pretrained wrote"
+            f"model 'causal-lm': {name} must have a readable config.json, got {describe(error)}: name a folder that "
+            "save_pretrained wrote"
         ) from error
+    _check_sizes(told, name)
     # GPT-2's is called GPT2LMHeadModel
     if names and not any(str(one).endswith((TASK, "LMHeadModel")) for one in names):
         raise ConfigError(
-            f"model 'causal-lm': {folder.name} must predict the next token, got {one_line(', '.join(map(str, names)))}"
-            ": name the folder of a causal model"
+            f"model 'causal-lm': {name} must predict the next token, got {one_line(', '.join(map(str, names)))}: name "
+            "the folder of a causal model"
         )
     if (folder / "adapter_config.json").is_file():
         raise ConfigError(
-            f"model 'causal-lm': {folder.name} holds an adapter, which is no model without its base: merge it "
+            f"model 'causal-lm': {name} holds an adapter, which is no model without its base: merge it "
             "(merge_and_unload) and save the whole model"
         )
+
+
+def _check_sizes(told: Mapping[str, Any], place: str) -> None:
+    """Refuses a configuration with so many layers that no machine would build it, before it is read any further."""
+    for key, value in told.items():
+        if isinstance(value, Mapping):
+            _check_sizes(value, place)
+        elif type(value) is int and value > MOST_PARTS and ("layer" in str(key) or "expert" in str(key)):
+            raise ConfigError(
+                f"model 'causal-lm': {place} must have at most {MOST_PARTS} layers, got {one_line(str(key), 60)} = "
+                f"{value}: correct it"
+            )
 
 
 def longest_text(net: nn.Module) -> int | None:

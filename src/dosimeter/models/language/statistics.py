@@ -67,7 +67,10 @@ def token_statistics(
             logits = model(own).float()
             values, right = _of_batch(logits, own)
             if not bool(torch.isfinite(values).all()):
-                raise TrainingError(f"{place}: a model gave NaN or infinite logits: lower the learning rate")
+                raise TrainingError(
+                    f"{place}: a model gave NaN or infinite logits: lower the learning rate, or correct a model of "
+                    "your own"
+                )
             numbers[rows, : own.shape[1] - 1] = values.to("cpu", torch.float64)
             hits[rows, : own.shape[1] - 1] = right.cpu()
             start += len(rows)

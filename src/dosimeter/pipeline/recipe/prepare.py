@@ -24,6 +24,7 @@ from dosimeter.pipeline.recipe.not_yet import refuse_what_cannot_run
 from dosimeter.pipeline.recipe.parties import joint_of
 from dosimeter.pipeline.recipe.parts import read_parts
 from dosimeter.pipeline.recipe.prepared import PreparedRecipe, case_of, joined
+from dosimeter.pipeline.recipe.texts import refuse_other_tokens
 from dosimeter.pipeline.recipe.topology import TopologyPlan, check_shapes, read_topology, whole_plan
 from dosimeter.training.chain import Link
 from dosimeter.training.preflight import Together, check_device, check_sources
@@ -134,6 +135,7 @@ def _prepare(audit: Audit, *, store: Store, device: str) -> PreparedRecipe:
     sound = known and len(together.errors) == before
     with together:
         check_rows(audit, data)
+        refuse_other_tokens(audit, data)
     cases: Mapping[str, Case] = {}
     unfit: Mapping[str, Unfit] = {}
     system = None

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from dosimeter.config.audit import Audit
 from dosimeter.config.tables import Stage
-from dosimeter.data import Dataset
+from dosimeter.data import Dataset, Options
+from dosimeter.data.files.texts import cut_otherwise, find_tokenizer, opened
 from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.wording import one_line
+
+MOST_CUT = 128
+"""Texts of a stage on which two tokenizers are compared."""
 
 
 def refuse_other_records(stages: Sequence[Stage], data: Sequence[Dataset | None], test: Dataset | None) -> None:
@@ -50,3 +57,75 @@ def _problem(place: str, records: Dataset, task: str) -> str:
             "'language', or remove level"
         )
     return ""
+
+
+def refuse_other_tokens(audit: Audit, data: Sequence[Dataset | None]) -> None:
+    """Refuses texts that are cut otherwise than the chain's first ones, or than a given model learned them.
+
+    Vocabularies of one size do not tell: such a model would be asked of other words than it knows, and leak less.
+
+    Args:
+        audit: the settings.
+        data: of each stage, None for one without or one that could not be read.
+
+    Raises:
+        DataError: each such stage, one line each.
+    """
+    base, readings = audit.base, [_reading(audit, stage) for stage in audit.stages]
+    texts = [(i, readings[i], one) for i, one in enumerate(data) if one is not None and one.vocabulary is not None]
+    if not texts or any(own.level is None for _, own, _ in texts):  # a function gave tokens, and no reading made them
+        return
+    (_, first, some), *others = texts
+    problems = []
+    for index, own, later in others:
+        place, remedy = f"stage[{index}].data", "give all stages the same level and tokenizer"
+        if own.level != first.level:
+            problems.append(f"{place}: must have the tokens of the stages before, got {own.level!r} after "
+                            f"{first.level!r}: {remedy}")  # fmt: skip
+        elif own.level == "tokenizer":
+            told = _cut(later, own, _tokenizer(first, base), base)
+            problems += [f"{place}: must have the tokens of the stages before, got {told}: {remedy}"] if told else []
+    for index, stage in enumerate(audit.stages):
+        folder = _given_folder(stage, base)
+        if folder is None or (known := find_tokenizer(folder)) is None:
+            continue
+        place = f"stage[{index}].options.folder"
+        told = f"level {first.level!r}" if first.level != "tokenizer" else _cut(some, first, known, base)
+        if told:
+            problems.append(
+                f"{place}: must be given the tokens that it learned, got {told} beside the tokenizer in "
+                f"{one_line(folder.name, 60)!r}: name this folder as data_options.tokenizer"
+            )
+    if problems:
+        raise DataError(*problems)
+
+
+def _reading(audit: Audit, stage: Stage) -> Options:
+    """How the texts of a stage are read; those of a named part have its options."""
+    part = audit.parts.get(str(stage.data))
+    return stage.reading if part is None else part.data_options.options
+
+
+def _given_folder(stage: Stage, base: Path) -> Path | None:
+    """The folder whose weights a stage starts from; None if it has none."""
+    own = stage.options.get("folder")
+    if stage.model != "causal-lm" or stage.weights != "pretrained" or not isinstance(own, str):
+        return None
+    folder = base / Path(own).expanduser()
+    return folder if folder.is_dir() else None  # the model itself tells
+
+
+def _tokenizer(own: Options, base: Path) -> object:
+    """The tokenizer that cut some texts, or its folder."""
+    given = own.tokenizer
+    return base / Path(given).expanduser() if isinstance(given, str) else given
+
+
+def _cut(texts: Dataset, own: Options, other: object, base: Path) -> str:
+    """How many texts another tokenizer cuts otherwise, in words; empty if it cuts all alike."""
+    cutter = _tokenizer(own, base)
+    if cutter == other:
+        return ""
+    rows = [row[row >= 0][1:] for row in texts.inputs[:MOST_CUT]]
+    odd = cut_otherwise(rows, cutter, opened(other, Path(), "tokenizer"))
+    return f"a tokenizer that cuts {odd} of {len(rows)} texts otherwise" if odd else ""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dosimeter.config.tables import Target
 from dosimeter.data import Dataset, Options
-from dosimeter.data.files.texts import cut_otherwise, find_tokenizer
+from dosimeter.data.files.texts import begin_of, cut_otherwise, find_tokenizer, opened
 from dosimeter.data.supplied import held_of, join_parts
 from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.wording import quote
@@ -205,6 +205,12 @@ def _check_tokenizers(supplied: Supplied) -> None:
                 f"{quote(folder.name if folder else '')}: leave data_options.level out"
             )
         some = _some(supplied.parts.values())
+        begun = [begin_of(opened(one, Path(), "tokenizer")) for one in (supplied.tokenizer, own)]
+        if place == "model" and begun[1] is not None and begun[0] != begun[1]:
+            raise ConfigError(
+                f"model: must be asked with its own tokenizer, which begins a text with token {begun[1]}, got one that "
+                f"begins it with {begun[0]}: leave tokenizer out, or name its own"
+            )
         other = cut_otherwise(some, supplied.tokenizer, own)
         if other:
             raise ConfigError(

@@ -95,7 +95,7 @@ def test_attacks_that_read_records_or_train_are_made_on_halves_too(extra):
 
 def test_an_attack_that_reads_records_plays_on_halves_too():
     design, observations = gaussian(2, leakage=0.0)
-    (row,) = parse(table() | {"attack": [{"name": "quantile", "mode": "inputs", "trees": 5}]}, base=BASE).attacks
+    row, *_ = parse(table() | {"attack": [{"name": "quantile", "mode": "inputs", "trees": 5}]}, base=BASE).attacks
     observations.signals["hinge"] = observations.signals["logit_confidence"]
     columns = np.random.default_rng(0).normal(size=(500, 3))
     null = membership_matrix(*design.member.shape[::-1], seed=1, purpose="null")
@@ -111,7 +111,7 @@ def test_a_list_of_an_attack_that_trains_is_at_chance_where_nothing_leaks():
         noise = np.random.default_rng(seed).normal(0, 1, (len(member), 1, 400))
         return {"logit_confidence": level + noise, "logit_confidence_t2": (level + noise) / 2}
 
-    (row,) = parse(table() | {"attack": [{"name": "cascading", "references": 8}]}, base=BASE).attacks
+    row, *_ = parse(table() | {"attack": [{"name": "cascading", "references": 8}]}, base=BASE).attacks
     null = membership_matrix(*design.member.shape[::-1], seed=1, purpose="null")
     found = play_attack(row, design, observations, null_member=null, seed=0, knowledge=Holdings(retrain=retrain))
     made = replace(material(design, observations, rows=LIRA), apart={"lira online": found.apart})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dosimeter.families.attack import NamedAttack
 from dosimeter.foundation.registry import Registry
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ __all__ = [
     "Difficulty", "Direct", "Discriminant", "Entropy", "Extraction", "Fused", "Gap", "GradientNorm", "Influence",
     "LaplacianShot", "LearnedRatio", "LiRA", "Loss", "MinK", "MinKPlusPlus", "ModifiedEntropy", "Neighbourhood",
     "PooledDiscriminant", "PopulationTest", "Proxy", "Quantile", "ReCaLL", "Reference", "Shokri", "SimpleShot",
-    "TextLoss", "Trajectory", "TransductiveTuning", "Zlib", "UniversalRatio", "default_rows", "text_rows",
+    "TextLoss", "Trajectory", "TransductiveTuning", "Zlib", "UniversalRatio", "default_rows", "lacking", "text_rows",
 ]  # fmt: skip
 
 ATTACKS: Registry[type[Any]] = Registry(
@@ -159,6 +161,19 @@ DEFAULT_TEXTS_TRANSFERRED: dict[str, tuple[str | None, ...]] = {
 there is no base to compare with."""
 NUMBERS_OF_TEXTS = ({"name": "tmi", "outputs": "texts"}, {"name": "discriminant", "outputs": "texts"})
 """Attacks that run there too."""
+
+
+CONTROLS = ("constant", "count")
+"""Attacks that must be at chance; no check of the design is made without them."""
+
+
+def lacking(rows: Sequence[NamedAttack]) -> list[dict[str, Any]]:
+    """Rows of the controls that a list of attacks lacks.
+
+    Args:
+        rows: the list.
+    """
+    return [{"name": name} for name in CONTROLS if not any(type(row.attack) is ATTACKS[name] for row in rows)]
 
 
 def text_rows(*, transferred: bool = False) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ from dosimeter.families.membership.case.texts import (
 )
 from dosimeter.families.membership.design.canaries import Canaries, plant, with_canaries
 from dosimeter.families.membership.design.design import Design, Split
-from dosimeter.families.membership.design.draw import NULL, design_of, matrix_of, split_of
+from dosimeter.families.membership.design.draw import NULL, check_drawn_halves, design_of, matrix_of, split_of
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.observe.fleet_jobs import FleetJobs
 from dosimeter.families.membership.observe.observe import ObserveJob, situation_of
@@ -390,4 +390,5 @@ def drawn_case(system: TrainedSystem, threat: Threat, attacks: Sequence[NamedAtt
         data = tuple(records if index == system.index else one for index, one in enumerate(system.data))
         system = replace(system, data=data)
     design = design_of(threat, system.seed, records, split)
+    check_drawn_halves(design, system.seed)
     return DrawnCase(system, threat, tuple(attacks), split, design, canaries)

@@ -11,9 +11,11 @@ from dosimeter.data import Dataset
 from dosimeter.data.duplicates import contents
 from dosimeter.families.membership.design.design import Design, Split, membership_matrix, split_records
 from dosimeter.families.membership.design.labelled import Labelled, draw_judged, draw_labelled
+from dosimeter.families.membership.measures.cross_fitting import HALVES, halvings
 from dosimeter.families.membership.threat import Threat
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.seeds import generator
 
 NULL = "null membership"
 """Purpose of the matrix that no model is trained on."""
@@ -68,6 +70,22 @@ def design_of(threat: Threat, seed: int, dataset: Dataset, split: Split) -> Desi
         persons=persons,
         fold_pairs=threat.fold_pairs,
         labelled=labelled,
+    )
+
+
+def check_drawn_halves(design: Design, seed: int) -> None:
+    """Refuses records of which no two halves have members and non-members, where halves set thresholds for each other.
+
+    Raises:
+        ConfigError: with how many different records there are.
+    """
+    member = design.member[: design.targets]
+    if len(design.rehearsal_rows) or len(halvings(design.record, member, generator(seed, HALVES), drawn=True)):
+        return
+    raise ConfigError(
+        "threat.shadows: halves of the records set thresholds for each other, copies and whole persons together, got "
+        f"{len(np.unique(design.record))} different ones among {len(design.record)}: use more different records, or "
+        "shadows, which rehearse"
     )
 
 

@@ -157,6 +157,8 @@ def all_gates(
         material.null_scores,
         material.null_truth,
         rngs={attack: material.rng(f"{attack} null") for attack in material.null_scores},
+        # controls score all records alike unless the design is broken, so those that nobody named take no room
+        tests=len(material.null_scores.keys() - material.beside),
     )
     gates.append(null.null_gate(nulls))
     gates.append(null.control_gate({name: measured[name].auc for name in measured if name in material.controls}))

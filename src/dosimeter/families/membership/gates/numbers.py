@@ -72,8 +72,20 @@ def ties(scores: Mapping[str, Array], thresholds: Mapping[str, Array], headline:
     return Gate(
         "P8", "Ties at the threshold", status, shares[worst],
         f"At most {shares[worst]:.2%} of the scores of an attack lie exactly on its threshold ({worst}); ties are "
-        f"never called members, so they count against the attack.",
+        f"never called members, so they count against the attack.{_at_the_top(scores)}",
     )  # fmt: skip
+
+
+def _at_the_top(scores: Mapping[str, Array]) -> str:
+    """Sentence that counts the scores that share an attack's highest, where these are more than 1 in 100; or nothing.
+
+    Among them are forced ones: a text of which the target errs nowhere under `ez_mia`, or gains everywhere under `wbc`.
+    """
+    tied = {name: int((values == values.max()).sum()) for name, values in scores.items()}
+    told = [
+        f"{n:,} of {scores[name].size:,} of {name}" for name, n in tied.items() if n > max(1, scores[name].size / 100)
+    ]
+    return f" The highest score is shared by {', '.join(told)}." if told else ""
 
 
 def saturation(signals: Mapping[str, Array], access: Access) -> Gate:

@@ -258,7 +258,8 @@ def _preset(
     if lead is None or pair.tpr.status != "ok":
         return replace(one, grade=undecidable(pair.tpr.reason or "no rate can be certified"))
     rates = [lead, *([STRICT_FPR] if lead > STRICT_FPR and nonmembers_needed(STRICT_FPR) <= material.worth else [])]
-    together = 1 if attack == standing.headline else max(1, len(measured) - (standing.headline in measured))
+    others = measured.keys() - material.beside - {standing.headline}
+    together = 1 if attack == standing.headline else max(1, len(others))
     level = 1 - (1 - CONFIDENCE) / (2 * len(rates) * together)  # Bonferroni over two rates, thresholds, attacks
     points = [_point(material, attack, rate, level, ratio=rate == lead) for rate in rates]
     grade = grade_of(

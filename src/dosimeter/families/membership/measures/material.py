@@ -95,6 +95,11 @@ class Material:
         return {str(attack["id"]) for attack in self.summary["attacks"] if attack["control"]}
 
     @cached_property
+    def beside(self) -> set[str]:
+        """Ids of the controls that nobody named."""
+        return {str(attack["id"]) for attack in self.summary["attacks"] if attack.get("beside")}
+
+    @cached_property
     def choice(self) -> Mapping[str, Mapping[str, int]]:
         """The choice of other halves, if it is an attack of its own: the chosen attacks with their counts."""
         return {str(one["id"]): one["chosen"] for one in self.summary["attacks"] if "chosen" in one}

@@ -114,7 +114,7 @@ def test_two_shadows_are_enough_and_none_is_refused_in_a_plan(tmp_path):
     for shadows, reason in ((2, ""), (0, "needs 1 shadows per record and side, got 0: raise threat.shadows to 2")):
         one = audit(shadows=shadows, targets=1)
         one = dataclasses.replace(one, threats=(dataclasses.replace(one.threats[0], attacks=ROWS),))
-        (found,) = verbs.plan(one, store=tmp_path).attacks
+        found, *_ = verbs.plan(one, store=tmp_path).attacks
         assert found.refused == reason
 
 

@@ -7,7 +7,10 @@ import oracles_language as oracles
 import pytest
 
 from dosimeter.families.membership.attacks import ATTACKS
+from dosimeter.families.membership.attacks.language.ez_mia import TOP
+from dosimeter.families.membership.attacks.language.numbers import numbers_of
 from dosimeter.families.membership.game import MembershipGame
+from dosimeter.families.membership.gates.numbers import ties
 from dosimeter.families.membership.texts import Texts
 
 T, N, K = 2, 12, 45
@@ -80,9 +83,32 @@ TWINS = {
 }
 
 
+def hard():
+    """Texts of one token, of one token over and over, as long as windows are, all right, all wrong, and all gained.
+
+    Values are quarters, so sums are exact in any order, and windows and sums of exactly 0 are there.
+    """
+    rng = np.random.default_rng(5)
+    lengths = np.array([2, 2, 3, 32, 40, 41, 42, 42, 46, 46, 46, 46])
+    there = np.arange(K) < lengths[:, None] - 1
+    logs = -rng.integers(0, 5, (T, 1, N, K)) / 4.0
+    base = -rng.integers(0, 5, (N, K)) / 4.0
+    logs[..., 6, :], base[6] = -0.5, -0.5  # one token over and over, and nothing changed
+    logs[..., 8, :], base[8] = 0.0, -1.0  # learned by heart
+    logs[..., 9, :], base[9] = -1.0, 0.0
+    hits = (rng.random((T, 1, N, K)) < 0.4) * 1.0
+    hits[..., (1, 8), :], hits[..., 9, :] = 1.0, 0.0
+    own = drawn().outputs | {"token_log_probs": logs * there, "token_hits": hits * there}
+    own["token_means"] = np.full((T, 1, N, K), -2.0) * there
+    own["token_deviations"] = np.ones((T, 1, N, K)) * there
+    texts = Texts(lengths, np.full(N, 30), {"token_log_probs": base * there})
+    return dataclasses.replace(drawn(), outputs=own, texts=texts)
+
+
 @pytest.mark.parametrize("name", TWINS)
-def test_each_attack_equals_its_twin(name):
-    game = drawn()
+@pytest.mark.parametrize("game", [drawn, hard])
+def test_each_attack_equals_its_twin(game, name):
+    game = game()
     settings, twin = TWINS[name]
     found = ATTACKS[name.split()[0]](**settings).run(game, np.random.default_rng(0)).values
     wanted = [twin(*row) for row in rows_of(game)]
@@ -132,3 +158,29 @@ def test_without_a_base_they_are_refused(name):
 def test_settings_out_of_range_are_refused(name, settings, message):
     with pytest.raises(ValueError, match=message):
         ATTACKS[name](**settings)
+
+
+def test_forced_and_tied_scores_are_counted():
+    """A text without an error and one that gained everywhere have the highest score, and P8 says how many share it."""
+    game = hard()
+    scores = {name: ATTACKS[name]().run(game, np.random.default_rng(0)).values for name in ("ez_mia", "wbc")}
+    assert (scores["ez_mia"][:, (1, 8)] == TOP).all()
+    assert (scores["wbc"][:, 8] == 1.0).all()
+    assert np.isfinite(scores["ez_mia"]).all()
+    counts = {name: (values == values.max()).sum() for name, values in scores.items()}
+    found = ties(scores, {name: np.full(T, 0.1) for name in scores}, "ez_mia")
+    for name, count in counts.items():
+        assert f"{count} of {T * N} of {name}" in found.message
+    loose = {"loss": np.arange(T * N, dtype=float).reshape(T, N)}
+    assert "highest" not in ties(loose, {"loss": np.full(T, 0.1)}, "loss").message
+
+
+def test_numbers_of_a_text_count_tokens_that_the_model_is_sure_of():
+    logs = np.array([[[[0.0, -4.0, 0.0, 0.0, 0.0, -1.0, 0.0]]]])  # six tokens, of which four are certain; then the end
+    read = {"token_log_probs": logs, "token_means": logs * 0, "token_deviations": np.ones_like(logs)}
+    read |= dict.fromkeys(("logit_confidence", "entropy", "correctness"), logs[..., 0])
+    lowest = numbers_of(read)[..., 3:].ravel()
+    assert lowest.tolist() == [-4.0, -4.0]  # one of six is 20 %
+    ten = np.concatenate([logs[..., :2], np.zeros((1, 1, 1, 7)), logs[..., 5:]], -1)  # ten tokens: 20 % are two
+    read |= {"token_log_probs": ten, "token_means": ten * 0, "token_deviations": np.ones_like(ten)}
+    assert numbers_of(read)[..., 3].ravel().tolist() == [-2.5]

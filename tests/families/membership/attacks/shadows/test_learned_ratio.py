@@ -262,7 +262,7 @@ def test_four_shadows_are_enough_and_two_are_refused_in_a_plan(tmp_path):
     for shadows, reason in ((4, ""), (2, "needs 2 shadows per record and side, got 1: raise threat.shadows to 4")):
         one = audit(shadows=shadows, targets=1)
         one = dataclasses.replace(one, threats=(dataclasses.replace(one.threats[0], attacks=ROWS),))
-        (found,) = verbs.plan(one, store=tmp_path).attacks
+        found, *_ = verbs.plan(one, store=tmp_path).attacks
         assert found.refused == reason
 
 

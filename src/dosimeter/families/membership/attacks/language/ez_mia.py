@@ -25,8 +25,8 @@ class EZMIA:
     not the true one, and d_j = log p_target(x_j) - log p_base(x_j): P = sum over E of max(d, 0), N = sum over E of
     max(-d, 0), and `s(x) = log P - log N`, which ranks as P / N does.
     Threat model: probabilities of tokens, and the likeliest one, under the target and under its base.
-    Deviations: sums below `floor` count as it, so that N = 0 gives a high score and no infinity; a text without any
-    such place gets the highest. Both kinds of forced scores are ties.
+    Deviations: sums below `floor` count as it, so that N = 0 gives a high score and no infinity, which P orders; a text
+    without any such place gets the highest. The latter are ties, which check P8 counts.
     Cost: O(t n k).
 
     Attributes:

@@ -23,13 +23,14 @@ FAR = 10.0
 def numbers_of(read: Mapping[str, Array]) -> Float[Array, "*m n 5"]:
     """Confidence, entropy, share of tokens that are the likeliest, Min-K% and Min-K%++ of each text.
 
-    After the end of a text log p is exactly 0, which no token of it reaches.
+    After the end of a text log p is exactly 0. So it is of a token of which the model is certain, which counts; only
+    where such tokens stand last, they are taken for the end.
 
     Args:
         read: the signals, `[*m n k]` of each token and `[*m n]` of a text.
     """
     logs = read["token_log_probs"]
-    there = logs < 0
+    there = np.maximum.accumulate((logs < 0)[..., ::-1], axis=-1)[..., ::-1]
     scaled = (logs - read["token_means"]) / np.maximum(read["token_deviations"], 1e-6)
     kept = np.maximum(1, (LOWEST * there.sum(axis=-1)).astype(np.int64))
     taken = np.arange(logs.shape[-1]) < kept[..., None]

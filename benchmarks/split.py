@@ -345,7 +345,7 @@ def of_repeats(one: dict[str, Any]) -> list[str]:
     """What the mean of several sends of a record tells."""
     return [
         row(name, *(number(own["attacks"][attack]["2"][metric], digits) for attack, metric, digits in REPEATED))
-        for name, own in one.items()
+        for name, own in sorted(one.items(), key=lambda found: (len(found[0]), found[0]))
     ]
 
 

@@ -112,3 +112,24 @@ def test_audits_of_a_language_model_that_saw_neither_half_claim_no_more_than_cha
     page = " ".join((BENCHMARKS.parent / "docs" / "language-models.md").read_text(encoding="utf-8").split())
     told = f"{shown} of 200 showed a leak (at most {high:.1f} %), {withdrawn} were withdrawn by a check"
     assert f"{told}, and {held} intervals of the AUC hold one half" in page
+
+
+@pytest.mark.parametrize("question", ["property", "tasks"])
+def test_audits_of_a_joint_training_rarely_claim_what_a_coin_drew(question):
+    """At most 5 % claims and doses above 0, controls that are seldom off, and the page says how many."""
+    stored = json.loads((BENCHMARKS / "results" / "exchange_nulls.json").read_text(encoding="utf-8"))[question]
+    assert len(stored) == 200
+    status = [one["status"] for one in stored.values()]
+    shown, withdrawn = status.count("shown"), status.count("withdrawn")
+    assert shown + withdrawn + status.count("not_shown") == 200
+    for claimed in (shown, sum(one["dose_shown"] > 0 for one in stored.values())):
+        assert binomtest(claimed, 200, 0.05, alternative="greater").pvalue > LEVEL
+    # Others are withdrawn since the training gained nothing.
+    off = sum(bool(set(one["failed"]) - {"E1"}) for one in stored.values())
+    assert binomtest(off, 200, 0.05, alternative="greater").pvalue > LEVEL
+    # Of the coin alone: records that a coin marked differ a little by luck, so others may tell them apart, or name them wrong.
+    coin = "coin" if question == "property" else "task_coin"
+    held = sum(one["auc"][coin][1] <= 0.5 <= one["auc"][coin][2] for one in stored.values())
+    assert binomtest(held, 200, 0.93, alternative="less").pvalue > LEVEL
+    page = " ".join((BENCHMARKS.parent / "docs" / "exchange.md").read_text(encoding="utf-8").split())
+    assert f"Of 200 audits of {question}, {shown} showed a leak and {withdrawn} gave no verdict" in page

@@ -239,7 +239,7 @@ def test_labels_are_inferred_where_nobody_sees_answers(tmp_path, store):
     (threat,) = run(raw, tmp_path / "run", store)["threats"]
     assert {one["id"]: one["status"] for one in threat["attacks"]} == {
         "label_inference": "ok", "attribute_pool": "ok", "output_only attribute": "refused", "shadow": "refused",
-        "mean_input": "ok",
+        "mean_input": "ok", "raw_input": "ok", "attribute_coin": "ok",
     }  # fmt: skip
     (row,) = rows_of(threat, "attribute_auc", "label_inference")  # no counterpart
     assert row["low"] > 0.7

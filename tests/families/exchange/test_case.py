@@ -112,13 +112,14 @@ def another_family():
         (stage(optimizer="adam"), "stage 'joint': optimizer: a joint stage takes 'sgd' only"),
         (stage(defenses=[{"name": "label_smoothing"}]), "stage[0].defenses: label_smoothing does not act where"),
         (stage(batch_size=64), "stage 'joint': parties.receiver must have a batch of records or more, got 32 with"),
+        (stage(test="receiver"), "stage 'joint': test records must be none that a party trains on, as the gain would"),
         (stage(model="linear"), "stage 'joint': model Classifier: a trunk that parties share must have para"),
         (stage(model="training.joint.parties:normalised"), "stage 'joint'"),
         (followed(), "stage 'joint': no stage can follow a joint one in this release, got 'after' after it"),
         (after_the_first(), "threat.at_risk: must be the last stage, which the parties train together, got 'first'"),
         (another_family(), "threat.family: a chain with a joint stage, 'joint', is audited by 'exchange' only in this"),
     ],
-    ids=["width", "adam", "defense", "batch", "no trunk", "batch norm", "followed", "before", "family"],
+    ids=["width", "adam", "defense", "batch", "tested", "no trunk", "batch norm", "followed", "before", "family"],
 )  # fmt: skip
 def test_a_stage_that_cannot_be_trained_or_audited_is_refused_at_plan(raw, line, tmp_path):
     found = problems(raw, tmp_path)

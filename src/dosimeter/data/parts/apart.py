@@ -27,7 +27,7 @@ def shared(a: Dataset, b: Dataset, *, groups: bool) -> str | None:
     Raises:
         DataError: the parts are tables of the same columns whose kinds differ, so that records cannot be compared.
     """
-    copies = _copies(a, b)
+    copies = copies_in(a, b)
     found = [_told("record", [str(a.ids[row]) for row in copies[:1]], len(copies))] if len(copies) else []
     for word, own, others in (("person", a.persons, b.persons), ("group", a.groups, b.groups)):
         if own is None or others is None or (word == "group" and not groups):
@@ -46,7 +46,7 @@ def _told(word: str, named: list[str], count: int) -> str:
     return f"{count} {word}{'s' * (count > 1)} (such as {quote(named[0])})"
 
 
-def _copies(a: Dataset, b: Dataset) -> Array:
+def copies_in(a: Dataset, b: Dataset) -> Array:
     """Rows of a whose inputs are also those of a record of b."""
     if a.columns is not None and b.columns is not None and a.columns != b.columns:
         if _titles(a) != _titles(b):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from dosimeter.data import Dataset
-from dosimeter.data.parts.apart import shared, with_classes_of
+from dosimeter.data.parts.apart import copies_in, shared, with_classes_of
 from dosimeter.families.exchange.threat import ExchangeThreat
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
@@ -17,6 +17,9 @@ from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.wording import quote
 from dosimeter.training.joint.transcript import COORDINATOR
 from dosimeter.training.system import TrainedSystem
+
+SEEN = 0.05
+"""Share of test records that a party may hold too: records of few numbers repeat by chance."""
 
 
 @dataclass(frozen=True)
@@ -132,12 +135,29 @@ def _who(threat: ExchangeThreat, system: TrainedSystem) -> tuple[dict[str, Datas
     """The parties, the victim and the adversary.
 
     Raises:
-        ConfigError: the stage has no such party.
+        AuditError: the stage has no such party, or a party trains on test records.
     """
     assert system.joint is not None
     parties = dict(system.joint.parties)
     victim = _party("victim", str(threat.victim), list(parties))
+    _require_unseen(parties, system)
     return parties, victim, _party("adversary", str(threat.adversary), [*parties, COORDINATOR])
+
+
+def _require_unseen(parties: Mapping[str, Dataset], system: TrainedSystem) -> None:
+    """Refuses test records that a party trains on, by which a model would seem better than it is; a few are chance.
+
+    Raises:
+        DataError: a party holds too many.
+    """
+    for name, own in parties.items() if system.test is not None else ():
+        assert system.test is not None
+        both = len(copies_in(system.test, own))
+        if both > len(system.test) * SEEN:
+            raise DataError(
+                f"stage {system.link.name!r}: test records must be none that a party trains on, as the gain would be "
+                f"of records that were learned, got {both} of {len(system.test)} that {name!r} holds: choose others"
+            )
 
 
 def _receiver(parties: Mapping[str, Dataset]) -> str:

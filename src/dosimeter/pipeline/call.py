@@ -212,6 +212,10 @@ def _reading(
         ConfigError: nothing says how texts are cut, or two things do.
     """
     base, tokenizer = beside
+    for name, one in given.items():
+        if name != "model" and isinstance(one, str) and len(one.splitlines()) > 1:  # a text, which no message repeats
+            raise ConfigError(f"{name}: must be a list of texts, or a file, got one text of {len(one)} characters: "
+                              "put it in a list")  # fmt: skip
     held = any(getattr(one, "vocabulary", None) is not None for one in given.values())
     folder = folder_of(given["model"], here) is not None
     if tokenizer is not None:

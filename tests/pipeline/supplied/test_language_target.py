@@ -215,6 +215,9 @@ WRONG = [
     ({"tokenizer": lambda: "tok"}, "tokenizer: must be said once"),
     ({"options": Options, "tokenizer": lambda: "tok"}, "tokenizer must be a folder"),
     ({"options": Options, "tokenizer": lambda: 5}, "tokenizer must be one of transformers or its folder, got int"),
+    ({"population": lambda: world.texts()[world.MEMBERS][:4]}, "population: must be outside of members and nonmembers, "
+     "got 4 of 4 records"),
+    ({"members": lambda: "a secret\nof two lines"}, "members: must be a list of texts, or a file, got one text of 21 "),
     ({"fit": lambda: {"epochs": 1, "lr": 0.1}}, "fit: settings say how the base is finetuned, got no base"),
     ({"output": lambda: "probs"}, "output: a language model returns logits, got 'probs'"),
     ({"threats": lambda: [{"family": "inversion", "public": "p"}], "data": lambda: {"p": world.texts()[:40]},
@@ -229,6 +232,15 @@ def test_what_could_mislead_is_refused_in_one_line(changes, message, tmp_path):
         asked(tmp_path / "run", given.pop("model", None), **given)
     assert all("\n" not in line for line in caught.value.problems)
     assert "secret" not in str(caught.value)
+
+
+def test_population_texts_that_are_judged_can_be_left_out(tmp_path):
+    given = world.texts()[world.POPULATION]
+    found = [
+        asked(tmp_path / name, population=given + more, duplicates="exclude", attacks=("recall",)).content["threats"][0]
+        for name, more in (("few", ()), ("more", world.texts()[world.OTHERS][:3]))
+    ]
+    assert found[0]["estimates"] == found[1]["estimates"]
 
 
 def test_attacks_that_lack_something_are_refused_with_the_reason(tmp_path):

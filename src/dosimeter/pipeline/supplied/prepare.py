@@ -206,6 +206,30 @@ def _without_overlap(supplied: Supplied) -> tuple[Supplied, list[Gate]]:
             raise DataError("members and nonmembers: must differ, got the same records in both: give other non-members")
         members, nonmembers = members.take(kept[0]), nonmembers.take(kept[1])
         supplied = dataclasses.replace(supplied, members=members, nonmembers=nonmembers)
+    supplied = _without_judged(supplied, members, nonmembers)
     by_person = members.persons is not None and nonmembers.persons is not None
     content = None if by_person else clusters_of(members, nonmembers)
     return supplied, [near_duplicates(found.near_count, told, remarkable=found.remarkable, content=content)]
+
+
+def _without_judged(supplied: Supplied, members: Dataset, nonmembers: Dataset) -> Supplied:
+    """Refuses or leaves out population records that are judged: they must be outside the model and its shadows.
+
+    Raises:
+        DataError: there are such records that are not to be left out, or nothing is left.
+    """
+    population = supplied.population
+    if population is None:
+        return supplied
+    shared = [overlap(part, population, near=False).exact[:, 1] for part in (members, nonmembers)]
+    rows = np.unique(np.concatenate(shared))
+    if not len(rows):
+        return supplied
+    kept = np.setdiff1d(np.arange(len(population)), rows)
+    if supplied.duplicates == "refuse" or not len(kept):
+        raise DataError(
+            f"population: must be outside of members and nonmembers, got {len(rows)} of {len(population)} records that "
+            "are in one of them too: give others"
+            + (", or leave them out with duplicates = 'exclude'" if len(kept) else "")
+        )
+    return dataclasses.replace(supplied, population=population.take(kept))

@@ -67,14 +67,15 @@ def audit(question: str, seed: int) -> dict[str, Any]:
         name: {"data": "exchange_nulls:digits", "rows": f"{first}:{last}"} for name, (first, last) in PARTS.items()
     }
     asks: dict[str, Any] = {"property": "coin", "value": "yes", "mixtures": [[1.0, 0.0]]}
+    batch = 32
     if question == "tasks":
         data |= {name: {"data": f"exchange_nulls:{name}"} for name in ("source", "receiver")}
-        asks = {"question": "tasks", "property": "group"}
+        asks, batch = {"question": "tasks", "property": "group"}, 16  # the receiver has a batch or more of other groups
     return {
         "name": question, "seed": seed, "data": data,
         "stage": [{
             "name": "joint", "transfer": "fedsgd", "model": "mlp", "options": {"width": 32}, "test": "later",
-            "parties": {"source": "source", "receiver": "receiver"}, "batch_size": 32, "lr": 0.1,
+            "parties": {"source": "source", "receiver": "receiver"}, "batch_size": batch, "lr": 0.1,
         }],
         "threat": {
             "family": "exchange", "victim": "source", "adversary": "receiver", "auxiliary": "own", "steps": STEPS,

@@ -127,7 +127,7 @@ def test_audits_of_a_joint_training_rarely_claim_what_a_coin_drew(question):
     # Others are withdrawn since the training gained nothing.
     off = sum(bool(set(one["failed"]) - {"E1"}) for one in stored.values())
     assert binomtest(off, 200, 0.05, alternative="greater").pvalue > LEVEL
-    # Of the coin alone: records that a coin marked differ a little by luck, so others may tell them apart, or name them wrong.
+    # Of the coin alone: records that a coin marked differ a little by luck, by which attacks tell them right or wrong.
     coin = "coin" if question == "property" else "task_coin"
     held = sum(one["auc"][coin][1] <= 0.5 <= one["auc"][coin][2] for one in stored.values())
     assert binomtest(held, 200, 0.93, alternative="less").pvalue > LEVEL

@@ -23,8 +23,10 @@ BESIDE = {
         [ANSWERS[0], "mean_input", ANSWERS[1], "raw_input", "attribute_coin"],
     ),
     "who cannot learn a ceiling": ("split", {"knows": "nothing"}, ["attribute_pool"], [ANSWERS[1], "attribute_coin"]),
-    "a ceiling": ("split", {}, ["decensor", "raw_input"], ["attribute_coin"]),
-    "a search with a counterpart": ("split", {}, ["white_box"], ["mean_input"]),
+    "a ceiling": ("split", {}, ["decensor", "raw_input"], [ANSWERS[1], "attribute_coin"]),
+    "a search with a counterpart": ("split", {}, ["white_box"], [ANSWERS[0], "mean_input"]),
+    "a search that has nothing else to be judged by": ("split", {"knows": "nothing"}, ["unsplit"], ["mean_input"]),
+    "a search that is refused": ("split", {"knows": "queries"}, ["ridge", "white_box"], [ANSWERS[0], "mean_input"]),
     "no answers, no floor": (
         "split", {"answers": "hidden"}, ["fsha", "attribute_pool"], ["mean_input", "raw_input", "attribute_coin"],
     ),

@@ -9,6 +9,7 @@ from dosimeter.families.split.sentences.first_page import (
     NOT_TESTED,
     REPEATS,
     STEERS,
+    UNMEASURED,
     WEIGHTS,
     badge,
     not_tested,
@@ -74,6 +75,10 @@ def test_a_floor_that_was_not_run_is_not_told(floor):
     one = told(attributes=[])
     one["input"] |= {"floor": floor}
     assert ("from the answer alone" in sentences("shown", one)[1]) == (floor is not None)
+    # Nor is it said that features tell more than answers of which nobody knows what they tell.
+    first = sentences("shown", one)[0]
+    assert ("learns more of the photo itself than the model's answer" in first) == (floor is not None)
+    assert first.endswith(UNMEASURED) == (floor is None)
 
 
 def test_without_answers_nothing_is_compared_with_them():
@@ -81,8 +86,8 @@ def test_without_answers_nothing_is_compared_with_them():
     assert sentences("shown", one)[0].endswith("learns something of the attribute “sex”, of which they see no answer.")
     one["attributes"][0] |= {"shown": False}
     assert "learns anything of the attribute “sex”" in sentences("not_shown", one)[0]
-    assert badge("shown", "hidden") == "Leak shown: what leaves the device tells something"
-    assert badge("withdrawn", "hidden") == badge("withdrawn", "seen") == BADGES["withdrawn"]
+    assert badge("shown", judged=False) == "Leak shown: what leaves the device tells something"
+    assert badge("withdrawn", judged=False) == badge("withdrawn", judged=True) == BADGES["withdrawn"]
 
 
 def test_what_was_run_is_not_listed_as_open():

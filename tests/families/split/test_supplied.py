@@ -255,6 +255,42 @@ def test_arguments_that_nothing_reads_are_refused(more, told, tmp_path):
         run(plain(), tmp_path, **more)
 
 
+def test_hooks_of_gradients_do_not_hide_a_first_half_from_who_has_its_weights(tmp_path):
+    """No adversary keeps a hook that makes gradients 0, and the audit of one network is that of the other."""
+    model = plain()
+    model[1].register_full_backward_hook(lambda _, given, __: tuple(None if one is None else 0 * one for one in given))
+    attacks = [
+        {"name": "white_box", "steps": 5, "weights": [0.0]},
+        {"name": "output_only", "mode": "input", "epochs": 1},
+    ]
+    found = [
+        rows(run(one, tmp_path / name, threat={**THREAT, "cuts": ["2"], "attributes": []}, attacks=attacks))
+        for name, one in (("hooked", model), ("plain", plain()))
+    ]
+    assert found[0] == found[1]
+    assert len(model[1]._backward_hooks) == 1  # the user's own network stays as it was
+
+
+class Told(nn.Linear):
+    """A layer whose state holds more than tensors, as quantised ones have it."""
+
+    def get_extra_state(self):
+        return {"type": torch.qint8}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def test_a_network_with_other_things_in_its_state_is_audited_and_not_parted(tmp_path):
+    model = plain()
+    model[3].__class__ = Told
+    attacks = [{"name": "ridge"}, {"name": "output_only", "mode": "input", "epochs": 1}]
+    found = run(model, tmp_path, threat={**THREAT, "cuts": ["2"], "attributes": []}, attacks=attacks)
+    assert found.status == "shown"
+    with pytest.raises(AuditError, match="other things than tensors of plain numbers, such as quantised weights"):
+        found.save_partition(tmp_path / "halves", model=model)
+
+
 def test_all_of_a_branch_may_cross_where_that_is_said(tmp_path):
     with torch.random.fork_rng():
         torch.manual_seed(1)

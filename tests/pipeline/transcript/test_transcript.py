@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from safetensors.torch import save_file
 import dosimeter
 from dosimeter.config.audit import parse
 from dosimeter.foundation.errors import AuditError
+from dosimeter.models.cuts.recorder import flat
 from dosimeter.pipeline import verbs
+from dosimeter.training.deployment.recorded import read_transcript
 
 ATTACKS = [
     {"name": "ridge"},
@@ -108,6 +111,16 @@ def put(part, name, one):
     return lambda tensors: tensors[part].update({name: one})
 
 
+def moved(changed):
+    """Changes what crossed for the victims."""
+    return lambda tensors: tensors["victims"].update({"4": changed(tensors["victims"]["4"])})
+
+
+def renamed(name):
+    """Gives the cut another name."""
+    return lambda tensors: [own.update({name: own.pop("4")}) for own in tensors.values()]
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -118,6 +131,14 @@ def put(part, name, one):
         (put("victims", "4", torch.full((120, 8), float("nan"))), "'4' must hold finite numbers"),
         (put("victims", "4", torch.zeros(119, 8)), "all arrays must have one row for each record"),
         (put("victims", "answers", torch.zeros(120)), "answers must be"),
+        (moved(lambda one: one[:, :0].clone()), "'4' must hold a number or more of each record, got none"),
+        # As float32, in which attacks read it, it would be the same for everyone: no leak could be shown.
+        (moved(lambda one: one.double() + 1e12), "float64 numbers whose differences are lost"),
+        (moved(lambda one: one.double() * 1e-200), "float64 numbers whose differences are lost"),
+        (moved(lambda one: (one * 1000).long() + 2**45), "int64 numbers whose differences are lost"),
+        (renamed("a\nb"), r"names of cuts must be 1 to 200 printable characters, got 'a\\nb'"),
+        (renamed("x" * 201), "names of cuts must be 1 to 200 printable characters"),
+        (renamed(""), "names of cuts must be 1 to 200 printable characters, got ''"),
     ],
 )
 def test_traffic_that_does_not_fit_is_refused_in_one_line(made, change, told, tmp_path):
@@ -256,3 +277,18 @@ def test_answers_of_another_width_have_no_accuracy_and_huge_features_are_numbers
     assert found.content["utility"] == []
     (threat,) = found.content["threats"]
     assert threat["details"]["cuts"][0]["radius"]["squared"] > 1e50
+
+
+@pytest.mark.parametrize("part", ["victims", "auxiliary"])
+def test_records_that_are_all_alike_are_refused_since_nothing_could_be_shown(made, part, tmp_path):
+    known = records()
+    known[part] = replace(known[part], inputs=np.repeat(known[part].inputs[:1], len(known[part]), 0))
+    with pytest.raises(AuditError, match=f"threat.{part}: must be records that differ"):
+        audited(tmp_path / "run", write(tmp_path / "traffic", made[1]), data=known)
+
+
+def test_one_number_of_each_record_is_a_row(made, tmp_path):
+    tensors = {part: {"4": own["4"][:, 0].clone(), "answers": own["answers"]} for part, own in made[1].items()}
+    found = read_transcript(write(tmp_path / "traffic", tensors)).load("victims")
+    assert torch.equal(found["4"], made[1]["victims"]["4"][:, :1])
+    assert flat([torch.arange(3)]).tolist() == [[0.0], [1.0], [2.0]]

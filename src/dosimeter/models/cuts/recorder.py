@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves
 
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.wording import quote
 from dosimeter.models.cuts.graph import ModelGraph
 from dosimeter.models.cuts.places import ModelCut, needed
 from dosimeter.models.last_layer import at_rest
@@ -65,14 +67,39 @@ def crossings(
     return tuple(recorder.sent[index] for index in range(len(cuts))), answer
 
 
+LOST = 0.01
+"""Share of the differences between records that may be lost where numbers become float32."""
+ROUNDED = 1e-14
+"""Differences of this share of the largest number, and smaller ones, are rounding of float64."""
+
+
+def lost_in_float32(values: Tensor) -> bool:
+    """Returns whether differences between records are lost where numbers become float32, as attacks read them.
+
+    So it is with a large constant added, or with numbers too small for float32: attacks would find nothing there.
+
+    Args:
+        values: of some records `[b ...]`, of any type of numbers.
+    """
+    if len(values) < 2 or not values.numel() or values.dtype in (torch.float32, torch.float16, torch.bfloat16):
+        return False
+    whole = values if values.is_floating_point() else values.to(torch.int64)
+    apart = (whole - whole[:1]).double()
+    left = (values.float() - values[:1].float()).double()
+    size = float(apart.abs().max())
+    if size == 0 or (values.is_floating_point() and size <= ROUNDED * float(values.abs().max())):
+        return False
+    return not float(((left - apart) / size).square().sum()) <= LOST * float((apart / size).square().sum())
+
+
 def flat(sent: Sequence[Tensor]) -> Float[Tensor, "b ..."]:
-    """What crosses a cut as one tensor: as it is, or several tensors as one row for each record.
+    """What crosses a cut as one tensor: as it is, or several tensors, or one number, as one row for each record.
 
     Args:
         sent: the tensors, records first.
     """
     if len(sent) == 1:
-        return sent[0].float()
+        return sent[0].float() if sent[0].ndim > 1 else sent[0].float()[:, None]
     return torch.cat([one.reshape(len(one), -1).float() for one in sent], 1)
 
 
@@ -110,7 +137,31 @@ def recorded(
     answers = []
     for some in torch.split(records, batch):
         sent, answer = crossings(graph, cuts, prepare(some))
-        for own, one in zip(parts, sent, strict=True):
-            own.append(flat(one).cpu())
-        answers.append(answer.float().cpu())
+        for own, one, cut in zip(parts, sent, cuts, strict=True):
+            own.append(flat([_whole(part, f"what crosses after {quote(cut.name)}") for part in one]).cpu())
+        answers.append(_whole(answer, "the model's answers").float().cpu())
     return [torch.cat(one) for one in parts], torch.cat(answers)
+
+
+def _whole(one: Tensor, place: str) -> Tensor:
+    """A tensor of some records, if attacks can read it as float32.
+
+    Args:
+        one: the tensor `[b ...]`.
+        place: what it is, in words.
+
+    Raises:
+        ConfigError: it has numbers that are not finite or not real, or differences that are lost.
+    """
+    if one.is_complex() or not bool(one.isfinite().all()):
+        got = "complex ones" if one.is_complex() else "others, such as NaN or infinity"
+        raise ConfigError(
+            f"threat.cuts: {place} must be finite real numbers, got {got}, which no attack reads: change the model, or "
+            "cut it elsewhere"
+        )
+    if lost_in_float32(one):
+        raise ConfigError(
+            f"threat.cuts: {place} must differ between records by what float32 can hold, got {one.dtype} numbers "
+            "whose differences are lost there: scale or shift them in the model, or cut it elsewhere"
+        )
+    return one

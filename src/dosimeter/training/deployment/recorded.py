@@ -17,11 +17,14 @@ from dosimeter.data import Dataset
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import describe, quote
 from dosimeter.jobs.store import Store, file_hash
+from dosimeter.models.cuts.recorder import lost_in_float32
 
 PARTS = ("victims", "auxiliary")
 """Whose records passed through the model, and names of the files."""
 ANSWERS = "answers"
 """Name of the answers in a file; every other name is that of a cut."""
+LONGEST = 200
+"""Most characters of the name of a cut."""
 SUFFIXES = (".safetensors", ".npz")
 
 
@@ -44,8 +47,9 @@ class Transcript:
     digest: str
 
     def load(self, part: str) -> dict[str, Tensor]:
-        """What was recorded of the victims or of the auxiliary records, by cut, and the answers, float32."""
-        return {name: one.float() for name, one in _tensors(_file(self.folder, part)).items()}
+        """What was recorded of the victims or of the auxiliary records, by cut, and the answers, float32, by rows."""
+        found = {name: one.float() for name, one in _tensors(_file(self.folder, part)).items()}
+        return {name: one if one.ndim > 1 else one[:, None] for name, one in found.items()}
 
 
 def read_transcript(folder: Path) -> Transcript:
@@ -61,6 +65,11 @@ def read_transcript(folder: Path) -> Transcript:
     victims, auxiliary = map(_tensors, files)
     problems = [
         line for path, found in zip(files, (victims, auxiliary), strict=True) for line in _problems(path, found)
+    ]
+    problems += [
+        f"transcript: names of cuts must be 1 to {LONGEST} printable characters, got {quote(name)}: rename it"
+        for name in sorted(victims.keys() | auxiliary.keys())
+        if not 0 < len(name) <= LONGEST or not name.isprintable() or not name.strip()
     ]
     if not problems and victims.keys() != auxiliary.keys():
         odd = sorted(victims.keys() ^ auxiliary.keys())[0]
@@ -131,8 +140,15 @@ def _problems(path: Path, found: Mapping[str, Tensor]) -> list[str]:
     if len(set(counts.values())) > 1 or len(counts) < len(found):
         problems.append(f"{place}: all arrays must have one row for each record, got {counts}: record them together")
     for name, one in found.items():
+        if one.ndim and len(one) and not one.numel():
+            problems.append(f"{place}: {quote(name)} must hold a number or more of each record, got none: leave it out")
         if one.is_complex() or one.dtype == torch.bool or not bool(torch.isfinite(one.float()).all()):
             problems.append(f"{place}: {quote(name)} must hold finite numbers, got others: correct or remove them")
+        elif lost_in_float32(one):
+            problems.append(
+                f"{place}: {quote(name)} must differ between records by what float32 can hold, got {one.dtype} numbers "
+                "whose differences are lost there: scale them, or take a constant away"
+            )
     if found[ANSWERS].ndim != 2:
         problems.append(f"{place}: answers must be [n classes], got shape {tuple(found[ANSWERS].shape)}: correct them")
     return problems

@@ -156,6 +156,7 @@ def supplied_host(system: SuppliedSystem, name: str, records: Tensor, owned: str
     assert adapted.module is not None
     try:
         module = copy.deepcopy(adapted.module).to(system.device).eval().requires_grad_(False)
+        _unhook(module)
     except Exception as error:
         raise ConfigError(f"{name}: must be a network that can be copied, got {describe(error)}: {REMEDY}") from error
     host = SuppliedHost(
@@ -166,6 +167,13 @@ def supplied_host(system: SuppliedSystem, name: str, records: Tensor, owned: str
     _check_state(host, records[:FEW])
     _check_answers(host, adapted, records[:FEW])
     return host
+
+
+def _unhook(module: nn.Module) -> None:
+    """Takes the hooks of gradients away, which no adversary who has the weights would keep: they could make them 0."""
+    for one in module.modules():
+        one._backward_hooks.clear()  # noqa: SLF001
+        one._backward_pre_hooks.clear()  # noqa: SLF001
 
 
 def _closed(adapted: Adapted) -> str:
@@ -200,16 +208,21 @@ def _check_state(host: SuppliedHost, records: Tensor) -> None:
     Raises:
         ConfigError: with the name of what changed.
     """
-    before = {name: one.clone() for name, one in host.module.state_dict().items()}
+    before = {name: one.clone() for name, one in _tensors(host.module).items()}
     with at_rest(host.module):
         host.module(host.prepare(records))
-    after = host.module.state_dict()
+    after = _tensors(host.module)
     changed = [name for name, one in before.items() if not torch.equal(one, after[name])]
     if changed:
         raise ConfigError(
             f"{host.place}: must keep nothing from one call to the next, got {changed[0]!r}, which changed: both "
             "halves would have it; compute it of each record anew"
         )
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a network's state, which may hold other things, such as types of quantised numbers."""
+    return {name: one for name, one in module.state_dict().items() if isinstance(one, Tensor)}
 
 
 def _check_answers(host: SuppliedHost, adapted: Adapted, records: Tensor) -> None:

@@ -49,6 +49,9 @@ def given_away(
     """
     if host.named:
         return {"refused": "its operations could not be read, so each half would hold the weights of both"}
+    state = host.module.state_dict().values()
+    if any(not isinstance(one, Tensor) or one.is_quantized for one in state):
+        return {"refused": "the state holds other things than tensors of plain numbers, such as quantised weights"}
     form = host.form
     dtype = None if form.dtype is None else str(form.dtype).removeprefix("torch.")
     return {

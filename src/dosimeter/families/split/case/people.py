@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from dosimeter.data import Dataset
+from dosimeter.data.duplicates import contents
 from dosimeter.data.parts.apart import shared, with_classes_of
 from dosimeter.families.split.game import Secret
 from dosimeter.families.split.threat import LABEL, SplitThreat
@@ -81,6 +82,12 @@ def people_of(threat: SplitThreat, system: TrainedSystem) -> People:
             f"threat.victims: must be records of {FEWEST_IN_LINEUP} persons or more, among whom one is sought, got "
             f"{len(lineup)}: choose more people for [data.{victims.name}]"
         )
+    for key, one, rows in (("victims", victims, lineup), ("auxiliary", auxiliary, np.arange(len(auxiliary)))):
+        if len(np.unique(contents(one.inputs)[rows])) < 2:
+            raise DataError(
+                f"threat.{key}: must be records that differ, since no one can tell equal ones apart, got {len(rows)} "
+                f"that are all alike: choose others for [data.{one.name}]"
+            )
     truth = {one.name: values for one, values in found}
     return People(victims, auxiliary, tuple(one for one, _ in found), truth, lineup)
 

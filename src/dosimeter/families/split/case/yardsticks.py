@@ -17,10 +17,11 @@ GOALS: tuple[Goal, ...] = ("input", "attribute")
 def lacking(threat: SplitThreat, attacks: Sequence[NamedAttack]) -> list[dict[str, Any]]:
     """Rows of the yardsticks that a list of attacks lacks.
 
-    The mean record, without which nobody knows whether a reconstruction failed. Where no attack plays on the answers
-    too, the attack on answers, without which nobody knows whether features tell more than those. For attributes, the
-    same classifiers on the inputs, without which nobody knows whether the adversary's labels teach anything at all,
-    and a coin, which must be at chance.
+    The mean record, without which nobody knows whether a reconstruction failed. The attack on answers, without which
+    nobody knows whether features tell more than those: an attack with a counterpart does not stand for it, since it
+    may be refused, or follow gradients that are 0. Who knows nothing of the first half has nothing else.
+    For attributes, the same classifiers on the inputs, without which nobody knows whether the adversary's labels teach
+    anything at all, and a coin, which must be at chance.
 
     Args:
         threat: the adversary.
@@ -30,7 +31,7 @@ def lacking(threat: SplitThreat, attacks: Sequence[NamedAttack]) -> list[dict[st
     for goal in GOALS:
         mine = [row for row in attacks if row.attack.needs.goal == goal]
         reading = [row for row in mine if row.attack.needs.reads == "features" and not row.attack.control]
-        floors = [row for row in mine if has_counterpart(row) or _reads_answers(row)]
+        floors = [row for row in mine if _reads_answers(row) or (threat.knows == "nothing" and has_counterpart(row))]
         if threat.answers == "seen" and reading and not floors:
             found.append({"name": "output_only", "mode": goal})
         if goal == "input" and reading and not any(type(row.attack) is MeanInput for row in mine):

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dosimeter.families.split.section.cuts import cut_table
-from dosimeter.families.split.sentences.first_page import KNOWS
+from dosimeter.families.split.sentences.first_page import KNOWS, unmeasured
 from dosimeter.families.split.sentences.first_page import badge as badge_of
 from dosimeter.results import figures, words
 from dosimeter.results.figures import NOTHING, Figure
@@ -75,7 +75,8 @@ def section(result: View) -> Section:
         result: a threat of a valid result.json, without the rows of its variants.
     """
     names = {one["id"]: f"{one['name']} {one['mode']}" if one["mode"] else one["name"] for one in result["attacks"]}
-    badge = badge_of(result["verdict"]["status"], result["adversary"]["answers"])
+    judged = result["adversary"]["answers"] == "seen" and not unmeasured(result["details"].get("best", []))
+    badge = badge_of(result["verdict"]["status"], judged=judged)
     context = {
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
         "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": cut_table(result, names),

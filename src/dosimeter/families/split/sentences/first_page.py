@@ -17,7 +17,7 @@ WITHOUT_ANSWERS: Mapping[str, str] = {
     "shown": "Leak shown: what leaves the device tells something",
     "not_shown": "Not shown that what leaves the device tells anything",
 }
-"""Badges where the adversary sees no answers."""
+"""Badges where the adversary sees no answers, or none was attacked."""
 KNOWS: Mapping[str, str] = {
     "weights": "knows the first half of the model",
     "queries": "can run records of their own through the first half of the model",
@@ -34,6 +34,7 @@ NOT_TESTED = (
 )
 """What an audit of split leaves open."""
 STEERS = "A server that takes part in the training and returns gradients of its own choice (`active`)."
+UNMEASURED = "What the model's answer alone tells was not measured: no attack on it could run, so it may be as much."
 FAILED = (
     "Every attack on the input did far worse than somebody who always gives the mean record: these attacks failed, "
     "which is no evidence that nothing leaks."
@@ -75,8 +76,10 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     )
     found = [*([told["input"]] if told["input"] else []), *told["attributes"]]
     shown = [one for one in found if one["shown"]]
-    seen = told["answers"] == "seen"
-    end = " than the model's answer must tell." if seen else ", of which they see no answer."
+    seen = told["answers"] == "seen" and not unmeasured(found)
+    end = " than the model's answer must tell."
+    if not seen:
+        end = ", of which they see no answer." if told["answers"] != "seen" else f". {UNMEASURED}"
     what = _list([_secret(one, told) for one in shown or found])
     if shown:
         lines = [f"{who} learns {'more' if seen else 'something'} of {what}{end}"]
@@ -101,19 +104,29 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     return [*lines, _scope(told)]
 
 
+def unmeasured(found: Sequence[Mapping[str, Any]]) -> bool:
+    """Returns whether what is told rests on no attack on the model's answers, so that those may tell as much.
+
+    Args:
+        found: what the best attack on each secret reached, with its `floor`.
+    """
+    shown = [one for one in found if one["shown"]]
+    return any(one["floor"] is None for one in shown or found)
+
+
 def _secret(one: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     """A secret in words."""
     return f"the {told['noun']} itself" if one["attribute"] is None else f"the attribute “{one['attribute']}”"
 
 
-def badge(status: str, answers: str) -> str:
+def badge(status: str, *, judged: bool) -> str:
     """The verdict in a few words.
 
     Args:
         status: of the verdict.
-        answers: whether the adversary sees the model's answers, "seen" or "hidden".
+        judged: whether features are judged against what the model's answers tell, and not against chance alone.
     """
-    return BADGES[status] if answers == "seen" else WITHOUT_ANSWERS.get(status, BADGES[status])
+    return BADGES[status] if judged else WITHOUT_ANSWERS.get(status, BADGES[status])
 
 
 def _input(one: Mapping[str, Any], told: Mapping[str, Any]) -> str:

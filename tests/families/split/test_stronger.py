@@ -147,7 +147,7 @@ def test_games_hold_what_an_attack_may_know_and_no_more(tmp_path):
 
 def test_halves_of_a_game_are_those_of_the_model(tmp_path):
     case = done(audit(STRONG[:1] + STRONG[2:3] + STRONG[-1:], attributes=[]), tmp_path)
-    white, shadow, _ = case.plays
+    white, shadow, *_ = case.plays
     known = as_float(Store(tmp_path).load(white.all[0].record.data[1])["inputs"])
     answers = white.all[0].record.load(None)[1]
     for play, other in zip(white.real[0][0], shadow.real[0][0], strict=True):

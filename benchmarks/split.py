@@ -198,10 +198,7 @@ def photos(base: Path) -> dict[str, Any]:
         {"name": "imagenet", "model": "efficientnet-lite0", "options": options, "weights": "imagenet"},
         {"name": "faces", "data": "own", "transfer": "head", "epochs": 60, "lr": 0.1},
     ]
-    attacks = [
-        {"name": "ridge"}, {"name": "decoder"}, {"name": "white_box", "steps": 500},
-        {"name": "output_only", "mode": "input"}, {"name": "mean_input"},
-    ]  # fmt: skip
+    attacks = [{"name": "ridge"}, {"name": "decoder"}, {"name": "output_only", "mode": "input"}, {"name": "mean_input"}]
     return audited({**raw, "attack": attacks}, base)
 
 
@@ -312,14 +309,13 @@ def of_faces(one: dict[str, Any]) -> list[str]:
     """Faces after blocks of EfficientNet-lite0, then the answers."""
     rows = []
     for cut in one["cuts"]:
-        ridge, decoder, searched = (one["attacks"][name][cut["name"]] for name in ("ridge", "decoder", "white_box"))
+        ridge, decoder = (one["attacks"][name][cut["name"]] for name in ("ridge", "decoder"))
         share = "–" if cut["radius"] is None else f"{cut['radius']['share']:.2f}"
         costs = f"{cut['bytes']['float32']:,}", f"{cut['multiply_adds'] / 1e6:.1f} M"
-        found = (number(attack["identified"]) for attack in (ridge, decoder, searched))
-        leaks = *found, number(decoder["ssim"])
+        leaks = number(ridge["identified"]), number(decoder["identified"]), number(decoder["ssim"])
         rows.append(row(f"`{cut['name'].rpartition('.')[2]}`", *costs, *leaks, share))
     alone = one["attacks"]["output_only input"][""]
-    return [*rows, row("answers alone", "", "", "–", number(alone["identified"]), "–", number(alone["ssim"]), "")]
+    return [*rows, row("answers alone", "", "", "–", number(alone["identified"]), number(alone["ssim"]), "")]
 
 
 def of_answers(one: dict[str, Any]) -> list[str]:

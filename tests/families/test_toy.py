@@ -109,7 +109,8 @@ def test_two_runs_of_it_are_compared(finished, tmp_path):
 def test_plans_and_refusals(tmp_path):
     plan = verbs.plan(parse(two(sharpness=0.0), base=BASE), store=tmp_path)
     assert [(one.threat, one.id, one.refused) for one in plan.attacks] == [
-        ("members", "loss", ""), ("members", "constant", ""), ("colour", "brightest", ""), ("colour", "dice", ""),
+        ("members", "loss", ""), ("members", "constant", ""), ("members", "count", ""), ("colour", "brightest", ""),
+        ("colour", "dice", ""),
     ]  # fmt: skip
     assert "threat colour: pictures: they show nothing" in plan.notes
     with pytest.raises(ConfigError, match=r"threat\[1\].cards: must be even, got 41: use 42"):
@@ -125,7 +126,9 @@ def test_plans_and_refusals(tmp_path):
 def test_attacks_go_to_the_threats_that_they_are_for():
     rows = [*ATTACKS, {"name": "brightest", "weight": 2.0, "threats": ["colour"]}, {"name": "dice"}]
     audit = parse({**two(), "attack": rows}, base=BASE)
-    assert [[one.id for one in row.attacks] for row in audit.threats] == [["loss", "constant"], ["brightest", "dice"]]
+    assert [[one.id for one in row.attacks] for row in audit.threats] == [
+        ["loss", "constant", "count"], ["brightest", "dice"],
+    ]  # fmt: skip
     for row, told in (
         ({"name": "brighter"}, r"attack\[0\].name: unknown attack 'brighter', did you mean 'brightest'"),
         ({"name": "dice", "family": "membership"}, "unknown attack 'dice'"),

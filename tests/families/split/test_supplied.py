@@ -16,6 +16,7 @@ from torch import nn
 
 import dosimeter
 from dosimeter.config.audit import parse
+from dosimeter.defenses import Quantise
 from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.keys import package_code
 from dosimeter.jobs.store import Store
@@ -423,8 +424,10 @@ def test_halves_of_a_supplied_network_are_taken_away_and_answer_as_it_does(made,
         torch.testing.assert_close(server.answer(*device.send(x)), model(x), rtol=1e-6, atol=1e-6)
     assert all(float(one.detach().abs().sum()) == 0 for one in fresh.parameters())
     quantised = dosimeter.load(defended[1] / "run" / "variants" / "quantise")
-    with pytest.raises(AuditError, match="which takes scales"):
-        quantised.save_partition(tmp_path / "other", cut="4", model=model)
+    place = quantised.save_partition(tmp_path / "other", cut="4", model=model)
+    (sent,) = dosimeter.load_device(place, model=fresh).send(x)
+    assert not torch.equal(sent, device.send(x)[0])
+    assert len(sent.unique()) <= 2 ** Quantise().bits
 
 
 def test_a_partition_needs_the_code_of_the_supplied_network(made, tmp_path):

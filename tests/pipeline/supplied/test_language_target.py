@@ -316,7 +316,7 @@ def test_an_audit_file_names_folders_and_a_plan_has_a_price(folders, tmp_path):
     plan = verbs.plan(audit, store=tmp_path / "store")
     assert 0 < plan.seconds < 600
     assert any(one.startswith("texts: 200 with ") for one in plan.notes)
-    assert {one.id: one.refused for one in plan.attacks} == {"ez_mia": "", "count": ""}
+    assert {one.id: one.refused for one in plan.attacks} == {"ez_mia": "", "count": "", "constant": ""}
     verbs.run(audit, tmp_path / "run", store=tmp_path / "store", workers=1)
     whole, found, gates = read(tmp_path / "run")
     assert found["ez_mia"]["low"] > 0.5
@@ -416,4 +416,4 @@ def test_own_architectures_take_their_weights_from_files(folders):
         "base": "base.safetensors", "data_options": {"level": "words", "length": 36, "vocabulary": 300},
     }  # fmt: skip
     plan = planned(folders, **own)
-    assert {one.id: one.refused for one in plan.attacks} == {"ez_mia": "", "count": ""}
+    assert {one.id: one.refused for one in plan.attacks} == {"ez_mia": "", "count": "", "constant": ""}

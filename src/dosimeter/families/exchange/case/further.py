@@ -6,7 +6,7 @@ import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from dosimeter.data import Dataset
 from dosimeter.families.attack import NamedAttack
@@ -14,6 +14,8 @@ from dosimeter.families.exchange.case.case import ExchangeCase
 from dosimeter.families.exchange.threat import ExchangeThreat
 from dosimeter.jobs.job import Job
 from dosimeter.training.system import TrainedSystem
+
+C = TypeVar("C", bound="FurtherCase")
 
 NO_TEST = "accuracy: stage has no `test`, so whether the joint training is worth it is not known"
 """Note of a plan without test records."""
@@ -59,7 +61,7 @@ class FurtherCase(abc.ABC):
         """Implements `Case`."""
         return self.joint.records()
 
-    def begin(self, progress: Callable[[str, int, int], None]) -> Self:
+    def begin(self: C, progress: Callable[[str, int, int], None]) -> C:
         """Implements `Case`: nothing is to be done."""
         return self
 

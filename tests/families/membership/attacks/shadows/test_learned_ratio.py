@@ -216,7 +216,7 @@ def test_its_own_rehearsal_reaches_the_rate(leakage, shadows):
 def test_a_play_takes_the_scores_of_the_shadows_for_thresholds():
     design, observations = gaussian(3, leakage=1.0, n=120, shadows=6, targets=2)
     null = gaussian(4, leakage=0.0, n=120, shadows=6, targets=2)[0].member
-    (row,) = ROWS
+    row = ROWS[0]  # controls stand beside it
     played = play_attack(row, design, observations, null_member=null, seed=0)
     assert played.rehearsed.shape == (1, len(design.rehearsal_rows), 120)
     signals = {name: observations.signals[name] for name in row.attack.signals}

@@ -30,9 +30,9 @@ SEEDS, SIZES = (0, 1, 2), (100, 400, 1600)
 DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "`dropout`, 50 %": {"id": "dropout", "name": "dropout", "rate": 0.5},
     "`early_stopping`, 20 %": {"id": "stopped", "name": "early_stopping", "share": 0.2},
-    "`dp_sgd`, noise 0.05": {"id": "clipped", "name": "dp_sgd", "noise_multiplier": 0.05},
-    "`dp_sgd`, noise 0.3": {"id": "some-noise", "name": "dp_sgd", "noise_multiplier": 0.3},
-    "`dp_sgd`, noise 1": {"id": "noise", "name": "dp_sgd", "noise_multiplier": 1.0},
+    "`dp_sgd`, noise 0.05": {"id": "clipped", "name": "dp_sgd", "noise_multiplier": 0.05, "accountant": "rdp"},
+    "`dp_sgd`, noise 0.3": {"id": "some-noise", "name": "dp_sgd", "noise_multiplier": 0.3, "accountant": "rdp"},
+    "`dp_sgd`, noise 1": {"id": "noise", "name": "dp_sgd", "noise_multiplier": 1.0, "accountant": "rdp"},
 }
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from machine import hardware
+from split import COLUMNS
 from torch import nn
 
 from dosimeter.config.audit import parse
@@ -31,11 +32,6 @@ from dosimeter.results.reading import read_result
 
 PATH = Path(__file__).parent / "results" / "split_construction.json"
 SEEDS = {"thickness": (0, 1, 2, 3, 4), "reconstruction": (0, 1, 2), "census": (0, 1, 2, 3, 4)}
-COLUMNS = (
-    "age", "wage_per_hour", "capital_gains", "capital_losses", "dividends", "employer_persons", "class_of_worker",
-    "education", "major_industry", "major_occupation", "race", "union_member", "own_business", "tax_filer",
-)  # fmt: skip
-"""Columns of the Census data that the model gets; the sex is none of them."""
 ADULT, WEEKS = 18, 26
 """Least age of a person, years, and weeks of work of a year above which the answer of the task is yes."""
 METRICS = ("attribute_auc", "ssim", "mse", "identified", "accuracy")
@@ -60,7 +56,7 @@ def adults(seed: int) -> Dataset:
     """
     found = load("census-kdd", rows="0:120000", seed=seed, options=Options(attributes=("sex",)))
     columns = found.columns or ()
-    own = [place for place, name in enumerate(columns) if name.split("=")[0] in COLUMNS]
+    own = [place for place, name in enumerate(columns) if name.partition("=")[0].partition(":")[0] in COLUMNS]
     age, weeks = (found.inputs[:, columns.index(name)] for name in ("age", "weeks_worked"))
     _, first = np.unique(found.inputs[:, own], axis=0, return_index=True)
     rows = np.sort(first[np.round(100 * age[first]) >= ADULT])

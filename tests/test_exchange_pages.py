@@ -87,6 +87,27 @@ def test_the_table_of_ways_is_what_the_report_says(monkeypatch):
         sys.modules.pop(name, None)
 
 
+def test_fewer_records_leave_more_in_a_model_that_is_handed_over(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import handed_over
+
+    content, text = stored("handed_over"), handed_over.PAGE.read_text(encoding="utf-8")
+    assert handed_over.filled(text, content) == text
+    for seed in handed_over.SEEDS:
+        runs = [content[f"records {size}"]["none"][seed] for size in handed_over.SIZES]
+        for attack in ("loss", "lira online"):
+            areas = [one["attacks"][attack]["auc"] for one in runs]
+            assert areas[0][1] > areas[1][2] > areas[1][1] > areas[2][2]
+        lira = {
+            name: one[seed]["attacks"]["lira online"]["auc"]
+            for name, one in content["defenses"].items()
+            if name != "seconds"
+        }
+        assert lira["dropout"][2] > lira["none"][0] > lira["clipped"][2] > lira["clipped"][0] > lira["noise"][2]
+    for name in ("handed_over", "joint_transfer", "tmi_cifar10", "few_shadow_power", "shadow_free", "machine"):
+        sys.modules.pop(name, None)
+
+
 def test_a_dense_layer_gives_small_batches_away_and_large_ones_less(inverted):
     found = stored("gradient_inversion")["dense"]
     shares = [np.mean(found[f"{size} none"]["listed"]) for size in (1, 2, 4, 8, 16, 32)]

@@ -32,6 +32,8 @@ from dosimeter.results.reading import read_result
 
 PATH = Path(__file__).parent / "results" / "split_construction.json"
 SEEDS = {"thickness": (0, 1, 2, 3, 4), "reconstruction": (0, 1, 2), "census": (0, 1, 2, 3, 4)}
+ROOM = 0.05
+"""Least AUC above the floor of which a share can be taken away."""
 ADULT, WEEKS = 18, 26
 """Least age of a person, years, and weeks of work of a year above which the answer of the task is yes."""
 METRICS = ("attribute_auc", "ssim", "mse", "identified", "accuracy")
@@ -210,14 +212,15 @@ def strongest(one: dict[str, Any], case: str) -> dict[str, Any]:
     return max((row(one, metric, attack) for attack in FRESH[case]), key=lambda found: float(found["value"]))
 
 
-def gone(trainings: list[dict[str, Any]], place: int, case: str) -> float:
+def gone(trainings: list[dict[str, Any]], place: int, case: str) -> str:
     """The share of the strongest fresh attack's AUC above the floor that a training takes away.
 
     The floor is 0.5 for strokes, which the digit does not tell, and what the answers of that training tell of the sex.
+    Where the plain model's features tell hardly more than that, there is no share.
     """
     plain, own = (float(strongest(trainings[one], case)["value"]) for one in (0, place))
     floor = 0.5 if case == "thickness" else float(row(trainings[place], "attribute_auc", ANSWERS)["value"])
-    return (plain - own) / (plain - floor)
+    return f"{100 * (plain - own) / (plain - floor):.0f} %" if plain - floor >= ROOM else "no room"
 
 
 def told(found: dict[str, Any] | None) -> str:
@@ -241,7 +244,7 @@ def table(case: str, found: list[dict[str, Any]]) -> str:
                 )
             else:
                 cells += [told(row(one, "attribute_auc", attack)) for attack in ("linear", ANSWERS)]
-                cells.append(f"{100 * gone(seed['trainings'], place, case):.0f} %" if place else "–")
+                cells.append(gone(seed["trainings"], place, case) if place else "–")
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -18,3 +18,21 @@ def test_the_page_is_what_the_stored_figures_say(name, monkeypatch):
     tables = page.lines(json.loads(page.PATH.read_text(encoding="utf-8")))
     assert tables
     assert page.filled(text, tables) == text
+
+
+def test_the_page_has_the_tables_of_trainings_that_hide(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
+    page = importlib.import_module("split_construction")
+    text = importlib.import_module("split").PAGE.read_text(encoding="utf-8")
+    content = json.loads(page.PATH.read_text(encoding="utf-8"))
+    assert all(page.table(case, content[case]) in text for case in page.CASES)
+    # What the text says of adults.
+    assert len(content["census"]) == 5
+    for seed in content["census"]:
+        plain, hidden = (page.row(one, "accuracy", None)["value"] for one in seed["trainings"][:2])
+        assert 0 <= hidden - plain <= 0.004
+    gone = [page.gone(seed["trainings"], 1, "census") for seed in content["census"]]
+    assert gone[3:] == ["47 %", "no room"]
+    shares = sorted(int(one.split()[0]) for one in gone[:3])
+    readme = " ".join((BENCHMARKS.parent / "README.md").read_text(encoding="utf-8").split())
+    assert f"{shares[0]} to {shares[-1]} % was gone in three trainings of five, 47 % in one" in readme

@@ -212,15 +212,15 @@ def strongest(one: dict[str, Any], case: str) -> dict[str, Any]:
     return max((row(one, metric, attack) for attack in FRESH[case]), key=lambda found: float(found["value"]))
 
 
-def gone(trainings: list[dict[str, Any]], place: int, case: str) -> str:
+def gone(trainings: list[dict[str, Any]], place: int, case: str) -> float | None:
     """The share of the strongest fresh attack's AUC above the floor that a training takes away.
 
     The floor is 0.5 for strokes, which the digit does not tell, and what the answers of that training tell of the sex.
-    Where the plain model's features tell hardly more than that, there is no share.
+    None where the plain model's features tell hardly more than that.
     """
     plain, own = (float(strongest(trainings[one], case)["value"]) for one in (0, place))
     floor = 0.5 if case == "thickness" else float(row(trainings[place], "attribute_auc", ANSWERS)["value"])
-    return f"{100 * (plain - own) / (plain - floor):.0f} %" if plain - floor >= ROOM else "no room"
+    return (plain - own) / (plain - floor) if plain - floor >= ROOM else None
 
 
 def told(found: dict[str, Any] | None) -> str:
@@ -244,7 +244,8 @@ def table(case: str, found: list[dict[str, Any]]) -> str:
                 )
             else:
                 cells += [told(row(one, "attribute_auc", attack)) for attack in ("linear", ANSWERS)]
-                cells.append(gone(seed["trainings"], place, case) if place else "–")
+                share = gone(seed["trainings"], place, case)
+                cells.append("–" if not place else "no room" if share is None else f"{100 * share:.0f} %")
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

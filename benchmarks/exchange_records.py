@@ -8,7 +8,6 @@ page from the file. Every step is one audit through the public door; none takes 
 from __future__ import annotations
 
 import json
-import re
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import hardware
+from page_tables import fill
 from sklearn.datasets import load_digits
 from torch import nn
 
@@ -145,11 +145,8 @@ HOW = {
 
 
 def filled(page: str, content: dict[str, Any]) -> str:
-    """A page with its table as the figures have it; it stands after a line `<!-- table: records -->`."""
-    place = re.compile(r"(<!-- table: records -->\n\n\|.*\n\| ---.*\n)(?:\|.*\n)*")
-    if not place.search(page):
-        raise SystemExit("the page has no line '<!-- table: records -->' with the head of a table after it")
-    return place.sub(lambda match: match[1] + "\n".join(lines(content)) + "\n", page)
+    """A page with its table as the figures have it."""
+    return fill(page, {"records": lines(content)})
 
 
 def main(words: list[str]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from machine import hardware
+from page_tables import fill
 from torch import nn
 
 from dosimeter.data import load
@@ -390,15 +391,9 @@ def lines(content: dict) -> dict[str, list[str]]:
 
 
 def filled(page: str, content: dict, names: tuple[str, ...]) -> str:
-    """A page with its tables as the figures have them; each stands after a line `<!-- table: NAME -->`."""
+    """A page with its tables as the figures have them."""
     made = lines(content)
-    for name in names:
-        rows = made[name]
-        place = re.compile(rf"(<!-- table: {name} -->\n\n\|.*\n\| ---.*\n)(?:\|.*\n)*")
-        if not place.search(page):
-            raise SystemExit(f"a page has no line '<!-- table: {name} -->' with the head of a table after it")
-        page = place.sub(lambda match, rows=rows: match[1] + "\n".join(rows) + "\n", page)
-    return page
+    return fill(page, {name: made[name] for name in names})
 
 
 def rounded(found):

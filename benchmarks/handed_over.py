@@ -8,7 +8,6 @@ both with three seeds, 12 shadows and 8 targets. `table` fills the tables of `do
 from __future__ import annotations
 
 import json
-import re
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 from joint_transfer import PAGE, span
 from machine import hardware
+from page_tables import fill
 from tmi_cifar10 import rows_of
 from torch import nn
 
@@ -100,14 +100,8 @@ def lines(content: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def filled(page: str, content: Mapping[str, Any]) -> str:
-    """A page with its tables as the figures have them; each stands after a line such as `<!-- table: R1 -->`."""
-    for name, rows in lines(content).items():
-        place = re.compile(rf"(<!-- table: {name} -->\n\n\|.*\n\| ---.*\n)(?:\|.*\n)*")
-        if not place.search(page):
-            raise SystemExit(f"the page has no line '<!-- table: {name} -->' with the head of a table after it")
-        told = "\n".join(rows)
-        page = place.sub(lambda match, told=told: match[1] + told + "\n", page)
-    return page
+    """A page with its tables as the figures have them."""
+    return fill(page, lines(content))
 
 
 def main(words: list[str]) -> None:

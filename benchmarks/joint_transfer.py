@@ -12,7 +12,6 @@ source's is private, and so is the pen by which a batch of its digits was drawn.
 from __future__ import annotations
 
 import json
-import re
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import hardware
+from page_tables import fill
 from torch import nn
 
 from dosimeter.config.audit import parse
@@ -355,15 +355,9 @@ def aligned(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def filled(page: str, content: Mapping[str, Any]) -> str:
-    """A page with its tables as the figures have them; each stands after a line such as `<!-- table: ways -->`."""
-    tables = {"ways": lines(content[QUICK]), "seeds": seeds(content), "R5": dropped(content), "R6": aligned(content)}
-    for name, rows in tables.items():
-        place = re.compile(rf"(<!-- table: {name} -->\n\n\|.*\n\| ---.*\n)(?:\|.*\n)*")
-        if not place.search(page):
-            raise SystemExit(f"the page has no line '<!-- table: {name} -->' with the head of a table after it")
-        told = "\n".join(rows)
-        page = place.sub(lambda match, told=told: match[1] + told + "\n", page)
-    return page
+    """A page with its tables as the figures have them."""
+    first = lines(content[QUICK])
+    return fill(page, {"ways": first, "seeds": seeds(content), "R5": dropped(content), "R6": aligned(content)})
 
 
 def main(words: list[str]) -> None:

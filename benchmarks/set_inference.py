@@ -8,7 +8,6 @@ is not installed is left out with a line that says so. `table` fills the tables 
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from machine import hardware
+from page_tables import fill
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
@@ -226,13 +226,8 @@ def lines(content: dict) -> dict[str, list[str]]:
 
 
 def filled(page: str, content: dict) -> str:
-    """The page with every table as the figures have it; each stands after a line `<!-- table: NAME -->`."""
-    for name, rows in lines(content).items():
-        place = re.compile(rf"(<!-- table: {name} -->\n\n\|.*\n\| ---.*\n)(?:\|.*\n)*")
-        if not place.search(page):
-            raise SystemExit(f"{PAGE}: has no line '<!-- table: {name} -->' with the head of a table after it")
-        page = place.sub(lambda match, rows=rows: match[1] + "\n".join(rows) + "\n", page)
-    return page
+    """The page with every table as the figures have it."""
+    return fill(page, lines(content))
 
 
 def main(words: list[str]) -> None:

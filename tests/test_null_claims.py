@@ -124,6 +124,7 @@ def test_audits_of_a_joint_training_rarely_claim_what_a_coin_drew(question):
     assert shown + withdrawn + status.count("not_shown") == 200
     for claimed in (shown, sum(one["dose_shown"] > 0 for one in stored.values())):
         assert binomtest(claimed, 200, 0.05, alternative="greater").pvalue > LEVEL
+    assert binomtest(shown, 200 - withdrawn, 0.05, alternative="greater").pvalue > LEVEL
     # Others are withdrawn since the training gained nothing.
     off = sum(bool(set(one["failed"]) - {"E1"}) for one in stored.values())
     assert binomtest(off, 200, 0.05, alternative="greater").pvalue > LEVEL

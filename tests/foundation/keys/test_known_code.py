@@ -61,6 +61,17 @@ def test_a_place_that_cannot_be_written_costs_time_alone(digest, tmp_path, monke
     assert digest() == first
 
 
+def test_a_full_disk_leaves_no_draft(digest, tmp_path, monkeypatch):
+    def full(handle, mode):
+        raise OSError("No space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fdopen", full)
+        first = digest()
+    assert not list((tmp_path / "dosimeter").iterdir())
+    assert digest() == first
+
+
 def test_what_two_processes_read_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     one, other = KnownCode(), KnownCode()

@@ -57,9 +57,12 @@ class KnownCode:
         with contextlib.suppress(OSError):  # a cache that cannot be written costs time alone
             self._path.parent.mkdir(parents=True, exist_ok=True)
             handle, draft = tempfile.mkstemp(dir=self._path.parent, prefix=".code.")
-            with os.fdopen(handle, "wb") as file:
-                file.write(_FILE.dump_json(kept))
-            Path(draft).replace(self._path)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(_FILE.dump_json(kept))
+                Path(draft).replace(self._path)
+            finally:
+                Path(draft).unlink(missing_ok=True)
 
     def _stored(self) -> dict[str, Reading]:
         """The entries of the file; none if it is not as `save` writes it."""

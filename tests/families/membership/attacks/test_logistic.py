@@ -39,3 +39,14 @@ def test_hopeless_examples_give_finite_odds():
     features = np.column_stack([np.linspace(-1, 1, 40), np.ones(40)])
     for bits in (np.ones(40, dtype=bool), features[:, 0] > 0):
         assert np.isfinite(logistic.fit(features, bits).decide(features)).all()
+
+
+@pytest.mark.parametrize("period", [2, 17])
+def test_many_rows_in_any_order_have_the_same_solution(period, monkeypatch):
+    """Also where each 17th row, from which the search starts, is of one class."""
+    rng = np.random.default_rng(2)
+    bits = np.arange(60_000) % period == 0
+    features = rng.normal(size=(len(bits), 2)) + 0.5 * bits[:, None]
+    found = logistic.fit(features, bits).coefficients
+    monkeypatch.setattr(logistic, "_MANY", len(bits) + 1)
+    np.testing.assert_allclose(found, logistic.fit(features, bits).coefficients, rtol=1e-9, atol=1e-9)

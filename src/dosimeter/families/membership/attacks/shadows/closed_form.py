@@ -147,8 +147,8 @@ def closed_form(head: FrozenHead) -> Laws:
     start /= np.float32(np.sqrt(x.shape[1] - 1))
     n, action, curvature = np.float32(len(x)), path.action[-1], path.curvature
     source, systems = np.zeros_like(action), (_dual if len(x) < x.shape[1] else _primal)(x)
-    shared = systems(curvature.mean(0))  # the first pass is rough, so one serves all classes
-    system: Callable[[int], _System] = lambda c: shared  # noqa: E731
+    # The first pass is rough, so one system serves all classes.
+    system: Callable[[int], _System] = ([systems(curvature.mean(0))] * len(action)).__getitem__
     for turn, halves in enumerate((FIRST_HALVES, FIRST_HALVES, HALVES)):
         drawn = (signs[:halves], start[:halves])
         own, field, reaction = _respond(x, curvature, drawn, action, source, system)

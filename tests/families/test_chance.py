@@ -115,7 +115,7 @@ def test_both_tests_hold_their_level():
         found.append(
             [
                 names_at_chance(said, rng=rng, draws=199),
-                attributes_at_chance(said[..., :2], coins, np.arange(20), rng=rng, draws=199),
+                *attributes_at_chance([said[..., :2]], coins, np.arange(20), rng=rng, draws=199),
             ]
         )
     small = (np.array(found) <= 0.1).mean(0)

@@ -198,6 +198,6 @@ def test_of_200_audits_of_unseen_tasks_few_show_anything(tmp_path):
         row = next(one for one in case.joint.attacks if one.name == "task_inference")
         guesses = case.plays(row)[1][0].load()[None]
         coins, n = case.null_coins.astype(np.int64).ravel(), TASKS
-        p = exchange_attributes(pooled(guesses), coins, np.arange(n), rng=generator(seed, "test"))
+        (p,) = exchange_attributes([pooled(guesses)], coins, np.arange(n), rng=generator(seed, "test"))
         shown += p <= ALPHA
     assert shown <= 17, shown

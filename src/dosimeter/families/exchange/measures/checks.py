@@ -21,13 +21,12 @@ from dosimeter.statistics.paired import accuracy_difference
 def null_audit(found: Measured) -> tuple[Null, ...]:
     """Every attack on trainings in which no coin chose a batch, judged by coins all the same."""
     rows, attacks, coins = [], list(found.left.evidence), found.null_coins
-    for attack in attacks:
-        own = found.left.evidence[attack]["null_guesses"]
-        rng = found.rng(f"null {attack}")
-        p = attributes_at_chance(
-            pooled(own), coins.ravel(), np.arange(coins.size), rng=rng, within=found.within,
-            draws=exchanges_for(len(attacks)),
-        )  # fmt: skip
+    guesses = [found.left.evidence[one]["null_guesses"] for one in attacks]
+    chances = attributes_at_chance(
+        [pooled(own) for own in guesses], coins.ravel(), np.arange(coins.size), rng=found.rng("null"),
+        within=found.within, draws=exchanges_for(len(attacks)),
+    )  # fmt: skip
+    for attack, own, p in zip(attacks, guesses, chances, strict=True):
         shown = auc_of(own, coins, found.steps, level=1 - FALSE_ALARM / len(attacks))
         rows.append(null_row(attack, p, shown, "property_auc", len(attacks)))
     return tuple(rows)
@@ -41,15 +40,14 @@ def null_gate(rows: tuple[Null, ...]) -> Gate:
 def controls(found: Measured) -> Gate:
     """N2: controls, which see nothing, must be at chance."""
     ids = found.controls()
-    wrong = []
-    for one in ids:
-        for mixture in range(len(found.mixtures)):
-            coins, rng = found.coins(mixture).ravel(), found.rng(f"control {one} {mixture}")
-            own, rows = pooled(found.guesses(one, mixture)), np.arange(coins.size)
-            tests = len(ids) * len(found.mixtures)
-            p = attributes_at_chance(own, coins, rows, rng=rng, within=found.within, draws=exchanges_for(tests))
-            if p <= FALSE_ALARM / tests:
-                wrong.append(f"{one} ({found.mixtures[mixture]})")
+    wrong, tests = [], len(ids) * len(found.mixtures)
+    for mixture, name in enumerate(found.mixtures if ids else ()):
+        coins, own = found.coins(mixture).ravel(), [pooled(found.guesses(one, mixture)) for one in ids]
+        chances = attributes_at_chance(
+            own, coins, np.arange(coins.size), rng=found.rng(f"control {mixture}"), within=found.within,
+            draws=exchanges_for(tests),
+        )  # fmt: skip
+        wrong += [f"{one} ({name})" for one, p in zip(ids, chances, strict=True) if p <= FALSE_ALARM / tests]
     return controls_gate(ids, wrong, "gives the coins away")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -102,19 +102,27 @@ class Decisions:
         found, telling = self.found, self.found.telling()
         tests = len(telling) * len(found.mixtures)
         draws = max(DRAWS, FINE * tests)
-        for attack in telling:
+        tested = [self._of_mixture(mixture, telling, draws) for mixture in range(len(found.mixtures))]
+        for place, attack in enumerate(telling):
             for mixture, name in enumerate(found.mixtures):
-                coins = found.coins(mixture).ravel()
-                own, rows = pooled(found.guesses(attack, mixture)), np.arange(coins.size)
-                rng, floor = found.rng(f"test {attack} {mixture}"), found.floor(mixture)
-                p_chance = exchange_attributes(own, coins, rows, rng=rng, draws=draws, within=found.within)
-                p_floor = None
-                if floor is not None:
-                    other = pooled(found.guesses(floor, mixture))
-                    p_floor = exchange_attacks(own, other, coins, rows, rng=rng, draws=draws)
+                (chances, floors), floor = tested[mixture], found.floor(mixture)
                 least = None if floor is None else found.auc(floor, mixture).value
                 effect = found.auc(attack, mixture).value
-                yield Decision(attack, mixture, name, effect, least, p_chance, p_floor, tests)
+                yield Decision(attack, mixture, name, effect, least, chances[place], floors[place], tests)
+
+    def _of_mixture(
+        self, mixture: int, attacks: Sequence[str], draws: int
+    ) -> tuple[Sequence[float], Sequence[float | None]]:
+        """The p-values of all attacks on one mixture, against chance and against the labels."""
+        found, coins = self.found, self.found.coins(mixture).ravel()
+        own, rows = [pooled(found.guesses(one, mixture)) for one in attacks], np.arange(coins.size)
+        rng, floor = found.rng(f"test {mixture}"), found.floor(mixture)
+        chances = exchange_attributes(own, coins, rows, rng=rng, draws=draws, within=found.within)
+        if floor is None:
+            return chances, [None] * len(own)
+        other = pooled(found.guesses(floor, mixture))
+        pairs = [(one, other) for one in own]
+        return chances, exchange_attacks(pairs, coins, rows, rng=found.rng(f"labels {mixture}"), draws=draws)
 
     @cached_property
     def headline(self) -> Decision:

@@ -25,6 +25,8 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
     """
     rows: list[Null] = []
     attacks = list(found.left.evidence)
+    guessing = [one for one in attacks if found.left.attack(one)["goal"] != "input"]
+    chances = _at_chance(found, guessing, exchanges_for(len(attacks) * len(found.attributes)), null=True)
     for attack in attacks:
         level = 1 - FALSE_ALARM / len(attacks)
         if found.left.attack(attack)["goal"] == "input":
@@ -35,15 +37,23 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
             continue
         worst: tuple[float, Interval] | None = None
         for told in found.attributes:
-            own, truth = found.guesses(attack, told, 0, null=True), told.truth
-            rng, draws = found.rng(f"null {attack} {told.name}"), exchanges_for(len(attacks) * len(found.attributes))
-            p = attributes_at_chance(own, truth, found.person, rng=rng, draws=draws)
-            p = min(1.0, p * len(found.attributes))
+            p = min(1.0, chances[attack, told.name] * len(found.attributes))
             if worst is None or p < worst[0]:
-                worst = p, auc_of(own, truth, found.person, level=level)
+                own = found.guesses(attack, told, 0, null=True)
+                worst = p, auc_of(own, told.truth, found.person, level=level)
         if worst is not None:
             rows.append(null_row(attack, *worst, "attribute_auc", len(attacks)))
     return tuple(rows)
+
+
+def _at_chance(found: Measured, ids: Sequence[str], draws: int, *, null: bool) -> dict[tuple[str, str], float]:
+    """p-value of each attack being so far from chance at the first cut, and each attribute; attack by attack."""
+    kind, by_name = "null" if null else "control", dict[str, tuple[float, ...]]()
+    for told in found.attributes if ids else ():
+        own = [found.guesses(one, told, 0, null=null) for one in ids]
+        rng = found.rng(f"{kind} {told.name}")
+        by_name[told.name] = attributes_at_chance(own, told.truth, found.person, rng=rng, draws=draws)
+    return {(one, name): ps[place] for place, one in enumerate(ids) for name, ps in by_name.items()}
 
 
 def null_gate(rows: tuple[Null, ...]) -> Gate:
@@ -61,12 +71,8 @@ def controls(found: Measured) -> Gate:
         p = names_at_chance(found.lineup(one, 0), rng=found.rng(f"control {one}"), draws=exchanges_for(tests))
         if p <= FALSE_ALARM / tests:
             wrong.append(one)
-    for one in ids["attribute"]:
-        for told in found.attributes:
-            own, rng = found.guesses(one, told, 0), found.rng(f"control {one} {told.name}")
-            p = attributes_at_chance(own, told.truth, found.person, rng=rng, draws=exchanges_for(tests))
-            if p <= FALSE_ALARM / tests:
-                wrong.append(f"{one} ({told.name})")
+    chances = _at_chance(found, ids["attribute"], exchanges_for(tests), null=False)
+    wrong += [f"{one} ({name})" for (one, name), p in chances.items() if p <= FALSE_ALARM / tests]
     return controls_gate([*ids["input"], *ids["attribute"]], wrong, "gives the victims' secrets away")
 
 

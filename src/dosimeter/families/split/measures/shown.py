@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -123,20 +123,34 @@ class Decisions:
         """Whether attributes are told."""
         found = self.found
         tests = len(self._of_attributes) * len(found.cuts) * len(found.attributes)
-        draws = max(DRAWS, FINE * tests)
+        asked = [(attack, source) for attack in self._of_attributes for source in range(len(found.cuts))]
+        tested = {told.index: self._of_attribute(told, asked, max(DRAWS, FINE * tests)) for told in found.attributes}
         for attack in self._of_attributes:
             for told in found.attributes:
                 for source, cut in enumerate(found.cuts):
-                    own, truth = found.guesses(attack, told, source), (told.truth, found.person)
-                    rng = found.rng(f"test {attack} {source} {told.name}")
-                    floors = found.floors("attribute", source)
-                    p_chance = exchange_attributes(own, *truth, rng=rng, draws=draws)
-                    others = [found.guesses(one, told, place) for one, place in floors]
-                    p_floor = max(
-                        (exchange_attacks(own, other, *truth, rng=rng, draws=draws) for other in others), default=None
-                    )
-                    effect = auc_of(own, *truth).value
-                    yield Decision(attack, source, cut, told, effect, p_chance, p_floor, tests, self.level)
+                    effect = auc_of(found.guesses(attack, told, source), told.truth, found.person).value
+                    both = tested[told.index][attack, source]
+                    yield Decision(attack, source, cut, told, effect, *both, tests, self.level)
+
+    def _of_attribute(
+        self, told: Told, asked: Sequence[tuple[str, int]], draws: int
+    ) -> dict[tuple[str, int], tuple[float, float | None]]:
+        """The p-values of each attack at each cut after one attribute, against chance and against all floors."""
+        found, truth = self.found, (told.truth, self.found.person)
+        own = [found.guesses(attack, told, source) for attack, source in asked]
+        chance = exchange_attributes(own, *truth, rng=found.rng(f"test {told.name}"), draws=draws)
+        floors = [
+            (place, found.guesses(one, told, where))
+            for place, (_, source) in enumerate(asked)
+            for one, where in found.floors("attribute", source)
+        ]
+        pairs = [(own[place], other) for place, other in floors]
+        ps = exchange_attacks(pairs, *truth, rng=found.rng(f"floors {told.name}"), draws=draws)
+        largest = [
+            max((p for (at, _), p in zip(floors, ps, strict=True) if at == place), default=None)
+            for place in range(len(asked))
+        ]
+        return dict(zip(asked, zip(chance, largest, strict=True), strict=True))
 
     def hopeless(self, told: Told | None) -> bool:
         """Returns whether no attack on a secret, however successful, could be shown to tell it with so few people."""
@@ -146,7 +160,7 @@ class Decisions:
         tests = len(self._of_attributes) * len(self.found.cuts) * len(self.found.attributes)
         perfect = np.eye(len(told.kept))[told.truth][None]
         rng, draws = self.found.rng(f"needed {told.name}"), max(DRAWS, FINE * tests)
-        p = exchange_attributes(perfect, told.truth, self.found.person, rng=rng, draws=draws)
+        (p,) = exchange_attributes([perfect], told.truth, self.found.person, rng=rng, draws=draws)
         return tests * p > self.level
 
     def best(self, told: Told | None) -> Decision | None:

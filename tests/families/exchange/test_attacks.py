@@ -22,6 +22,9 @@ from dosimeter.training.joint.alignment import coral
 from dosimeter.training.joint.transcript import COORDINATOR
 from families.exchange.games import CHANNELS, case_of, records, table
 
+QUICK = (("coral", "gradient"), ("mmd", "representations"), ("dann", "moments"), ("fedavg", "update"))
+"""Each channel once, of methods that other tests do not attack."""
+
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
@@ -56,7 +59,14 @@ def found_auc(case, attack, game, coins=None):
     return auc(guesses[:, 1] - guesses[:, 0], case.coins(0)[0] if coins is None else coins)
 
 
-@pytest.mark.parametrize(("method", "channel"), [(one, channel) for one, own in CHANNELS.items() for channel in own])
+@pytest.mark.parametrize(
+    ("method", "channel"),
+    [
+        pytest.param(one, channel, marks=() if (one, channel) in QUICK else pytest.mark.slow)
+        for one, own in CHANNELS.items()
+        for channel in own
+    ],
+)
 def test_a_property_that_moves_inputs_is_told_in_every_channel(method, channel, cases):
     case = cases(method)
     game = play_of(case, channel).game()

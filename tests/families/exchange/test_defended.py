@@ -104,11 +104,18 @@ def test_a_part_of_each_gradient_tells_most_of_it(cases):
     ("row", "more"),
     [
         ({"name": "sgld", "scale": 1.0}, {}),
-        ({"name": "dp_sgd", "noise_multiplier": 60.0, "accountant": "rdp"}, {}),
-        ({"name": "noise", "scale": 1e3, "clip": 1.0}, {"method": "mmd", "channels": ("representations", "moments")}),
-        ({"name": "dp_moments", "scale": 1e4}, {"method": "mmd", "channels": ("moments",)}),
+        pytest.param({"name": "dp_sgd", "noise_multiplier": 60.0, "accountant": "rdp"}, {}, marks=pytest.mark.slow),
+        ({"name": "noise", "scale": 1e3, "clip": 1.0}, {"method": "mmd", "channels": ("representations",)}),
+        pytest.param(
+            {"name": "noise", "scale": 1e3, "clip": 1.0},
+            {"method": "mmd", "channels": ("moments",)},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"name": "dp_moments", "scale": 1e4}, {"method": "mmd", "channels": ("moments",)}, marks=pytest.mark.slow
+        ),
     ],
-    ids=["sgld", "dp_sgd", "noise", "dp_moments"],
+    ids=["sgld", "dp_sgd", "noise", "noise of moments", "dp_moments"],
 )
 def test_behind_strong_noise_attacks_are_at_chance(row, more, cases):
     case = cases(row, **more)

@@ -14,6 +14,7 @@ from dosimeter.config.audit import parse
 from dosimeter.data.entries import save_data
 from dosimeter.defenses import Mask, Noise, NullSpace
 from dosimeter.defenses.sending import send
+from dosimeter.families.split.game import Needs
 from dosimeter.families.split.play.wire import AsFractions, Wire
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.jobs.store import Store
@@ -201,6 +202,18 @@ def test_a_recording_depends_on_the_defenses_and_on_their_settings(trained):
         for one in ((), (Mask(0.5),), (Mask(0.6),), (Noise(),), (Mask(0.5), Noise()), (Noise(), Mask(0.5)))
     }
     assert len(keys) == 6
+
+
+def test_a_yardstick_on_inputs_is_played_once_for_all_defenses_and_gets_no_model(trained):
+    other = replace(trained.recordings[0], releases=(Mask(0.5),))
+    plays = {own.row.id: own.real[0][0][0] for own in trained.plays}
+    assert replace(plays["raw_input"], record=other).key == plays["raw_input"].key
+    assert replace(plays["attribute_pool"], record=other).key != plays["attribute_pool"].key
+    recorded(trained)
+    assert plays["raw_input"].game().asked is None
+    assert plays["attribute_pool"].game().asked is not None
+    with pytest.raises(ValueError, match="gets no model, got rest: remove it"):
+        Needs("attribute", reads="inputs", rest=True)
 
 
 def test_projected_features_give_the_same_answers_and_an_attack_finds_no_more(trained):

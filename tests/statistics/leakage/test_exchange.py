@@ -113,7 +113,8 @@ def test_many_attacks_are_tested_as_each_by_itself(persons):
     (low,) = exchange_attributes([-guesses[2]], truth, person, rng=np.random.default_rng(7), draws=999)
     both = attributes_at_chance([guesses[2], -guesses[2]], truth, person, rng=np.random.default_rng(7), draws=999)
     assert both[0] == both[1] == min(1.0, 2 * min(each[0], low))
-    assert exchange_attacks([], truth, person, rng=rng) == ()
+    for test in (exchange_attributes, attributes_at_chance, exchange_attacks):
+        assert test([], truth, person, rng=rng) == ()
 
 
 def test_a_test_ends_at_its_enough_th_extreme_exchange():

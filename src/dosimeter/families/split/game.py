@@ -26,7 +26,7 @@ class Needs:
 
     Attributes:
         goal: what it is after.
-        reads: what it reads of a victim.
+        reads: what it reads of a victim; an attack that reads inputs gets no model.
         knows: what it must know of the first half, at least.
         pictures: whether records must be pictures, channels by height by width.
         rest: whether it runs the second half, as the server does.
@@ -36,6 +36,9 @@ class Needs:
         active: whether it decides, as the server, what comes back over the cut in training.
         form: whether it knows the layers of the first half, and runs these with weights of its own.
         access: always features.
+
+    Raises:
+        ValueError: an attack that reads inputs needs something of the model.
     """
 
     goal: Goal
@@ -49,6 +52,12 @@ class Needs:
     active: bool = False
     form: bool = False
     access: Access = Access.FEATURES
+
+    def __post_init__(self) -> None:
+        more = [name for name in ("rest", "asks", "gradients", "active", "form") if getattr(self, name)]
+        more += ["knows"] if self.knows == "weights" else []
+        if self.reads == "inputs" and more:
+            raise ValueError(f"an attack that reads inputs gets no model, got {more[0]}: remove it, or read features")
 
     @property
     def in_words(self) -> str:

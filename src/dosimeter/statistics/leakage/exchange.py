@@ -57,6 +57,8 @@ def exchange_attributes(
     Raises:
         ValueError: NaN, or a value that no record has.
     """
+    if not guesses:
+        return ()
     gains, own = _all_gains(guesses, truth)
     sums = _exchanged(gains, truth, _blocks(record, within), rng, draws)
     return _sequential((some >= own - _slack(own) for some in sums), draws, enough)
@@ -86,6 +88,8 @@ def attributes_at_chance(
     Raises:
         ValueError: as there.
     """
+    if not guesses:
+        return ()
     gains, own = _all_gains(guesses, truth)
     sums, slack = _exchanged(gains, truth, _blocks(record, within), rng, draws), _slack(own)
     sides = (np.concatenate([some >= own - slack, some <= own + slack], 1) for some in sums)

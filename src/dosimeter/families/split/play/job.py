@@ -86,7 +86,8 @@ class PlayJob(AttackJob):
             "kind": "play",
             "family": "split",
             "attack": attack_key(row),
-            "recording": self.record.key,
+            # Inputs are the same behind every defense and of every model.
+            "recording": list(self.record.data) if self.reads_inputs else self.record.key,
             "source": self.source,
             "counterpart": self.counterpart,
             "secret": None if secret is None else [
@@ -137,18 +138,25 @@ class PlayJob(AttackJob):
         """Returns whether what is read are answers, and not features."""
         return self.counterpart or self.row.attack.needs.reads == "answers"
 
+    @property
+    def reads_inputs(self) -> bool:
+        """Returns whether it is a yardstick that reads the inputs themselves, and gets no model."""
+        return bool(self.row.attack.needs.reads == "inputs")
+
     def game(self) -> SplitGame:
         """What the attack gets: of the victims nothing but what was recorded, unless it is a yardstick."""
         record, device = self.record, self.record.device
         own = self.store.load(record.data[1])
         inputs = as_float(own["inputs"]).to(device)
-        if self.row.attack.needs.reads == "inputs":
+        if self.reads_inputs:
             victims, known = as_float(self.store.load(record.data[0])["inputs"]).float(), inputs.float().cpu()
         else:
             victims, known = record.load(self.source, answers=self.reads_answers, plain=not adaptive(self.row))
         needs = self.row.attack.needs
         known_by = {"answers": self.reads_answers, "plain": not adaptive(self.row)}
-        model = CutModel(record, self.source, **known_by) if isinstance(record, RecordJob) else None  # traffic: none
+        model = None  # of traffic there is none
+        if isinstance(record, RecordJob) and not self.reads_inputs:
+            model = CutModel(record, self.source, **known_by)
         if needs.gradients and model is not None and not self.counterpart:
             victims, known = self._gradients(model, victims, known)
         if self.moved is not None:

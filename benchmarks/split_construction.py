@@ -93,21 +93,20 @@ def audit(seed: int, data: str, model: str, sizes: tuple[int, int, int], **more:
 
     Args:
         seed: of the order of the records, and of all training.
-        data: name of a function above.
-        model: name of a function above.
+        data: module and function that makes the records.
+        model: module and function that makes the model.
         sizes: records to train on, of the adversary, and of victims.
         more: further tables; `stage` and `threat` are joined with those here.
     """
     ends = np.cumsum((0, *sizes))
     parts = ("training", "others", "queries")
     rows = {name: f"{a}:{b}" for name, a, b in zip(parts, ends[:-1], ends[1:], strict=True)}
-    where = f"split_construction:{data}"
     return {
-        "name": data, "seed": seed,
-        "data": {name: {"data": where, "rows": one} for name, one in rows.items()},
+        "name": data.partition(":")[2], "seed": seed,
+        "data": {name: {"data": data, "rows": one} for name, one in rows.items()},
         "stage": [
             {
-                "name": "train", "data": "training", "model": f"split_construction:{model}", "batch_size": 64,
+                "name": "train", "data": "training", "model": model, "batch_size": 64,
                 "optimizer": "adam", "lr": 0.001, **more.pop("stage"),
             }
         ],
@@ -123,11 +122,14 @@ OF_ATTRIBUTE = [
 OF_INPUT = [{"name": "ridge"}, {"name": "decoder"}, {"name": "output_only", "mode": "input"}, {"name": "mean_input"}]
 
 
+DIGITS = ("split_construction:digits", "split_construction:partitioned")
+
+
 def thickness(seed: int) -> dict[str, Any]:
     """S4 of our notes: digits, whose stroke is the secret."""
     aim = "attribute:stroke"
     return audit(
-        seed, "digits", "partitioned", (2500, 1500, 1000), stage={"epochs": 40}, threat={"attributes": ["stroke"]},
+        seed, *DIGITS, (2500, 1500, 1000), stage={"epochs": 40}, threat={"attributes": ["stroke"]},
         attack=OF_ATTRIBUTE,
         defense=[
             fight("weight-1", aim, 1.0, steps=2), fight("weight-5", aim, 5.0, steps=2),
@@ -139,7 +141,7 @@ def thickness(seed: int) -> dict[str, Any]:
 def reconstruction(seed: int) -> dict[str, Any]:
     """S5: digits, which are the secret themselves; the weights are in units of the records' spread."""
     return audit(
-        seed, "digits", "partitioned", (2500, 1500, 1000), stage={"epochs": 40}, threat={}, attack=OF_INPUT,
+        seed, *DIGITS, (2500, 1500, 1000), stage={"epochs": 40}, threat={}, attack=OF_INPUT,
         defense=[fight("weight-0.1", "input", 0.1, steps=2), fight("weight-0.5", "input", 0.5, steps=2)],
     )  # fmt: skip
 
@@ -148,7 +150,8 @@ def census(seed: int) -> dict[str, Any]:
     """S7: adults, whose sex is the secret."""
     aim = "attribute:sex"
     return audit(
-        seed, "adults", "narrow", (20_000, 1500, 4000), stage={"epochs": 8}, threat={"attributes": ["sex"]},
+        seed, "split_construction:adults", "split_construction:narrow", (20_000, 1500, 4000),
+        stage={"epochs": 8, "batch_size": 256}, threat={"attributes": ["sex"]},
         attack=OF_ATTRIBUTE, defense=[fight("weight-1", aim, 1.0), fight("weight-5", aim, 5.0)],
     )  # fmt: skip
 

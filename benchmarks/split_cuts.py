@@ -15,7 +15,6 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,8 @@ from dosimeter.results.reading import read_result
 
 PATH = Path(__file__).parent / "results" / "split_cuts.json"
 SEEDS = (0, 1, 2, 3, 4)
+METRICS = ("attribute_auc", "ssim", "mse")
+FRESH = ("attribute_pool", "ridge", "decoder")
 SIDE, PHOTO = 32, 512
 """Pixels of a side of a texture, and of a photo of skimage that they are cut from."""
 TEXTURES = ("brick", "grass", "gravel")
@@ -120,7 +121,9 @@ CASES: dict[str, Case] = {
     "textures": (
         "split_cuts:textures", "pictures_model", (1500, 900, 288), ("1", "3", "6"), "input", 0.5, {"epochs": 20},
     ),
-    "faces": ("split_cuts:faces", "pictures_model", (200, 200, 100), ("1", "3", "6"), "attribute:person", 1.0, {"epochs": 60}),
+    "faces": (
+        "split_cuts:faces", "pictures_model", (200, 200, 100), ("1", "3", "6"), "attribute:person", 1.0, {"epochs": 60},
+    ),
     "adults": (
         "split_construction:adults", "adults_model", (20_000, 1500, 4000), ("2", "4", "6"), "attribute:sex", 1.0,
         {"epochs": 8, "batch_size": 256},
@@ -160,11 +163,7 @@ def figures(folder: Path, cuts: tuple[str, ...], variants: list[str]) -> list[di
 def _read(result: dict[str, Any], cut: str) -> dict[str, Any]:
     """The figures of one model at one cut."""
     (view,) = result["threats"]
-    kept = [
-        one
-        for one in view["estimates"]
-        if one["variant"] == "none" and one["metric"] in ("attribute_auc", "ssim", "mse")
-    ]
+    kept = [one for one in view["estimates"] if one["variant"] == "none" and one["metric"] in METRICS]
     accuracy = next(one for one in result["utility"] if (one["metric"], one["variant"]) == ("accuracy", "none"))
     return {
         "accuracy": _number(accuracy),
@@ -191,8 +190,61 @@ def measured(case: str, seed: int, folder: Path) -> dict[str, Any]:
     return {"seed": seed, "seconds": round(time.perf_counter() - start, 1), **hardware(), "cuts": rows}
 
 
+def strongest(one: dict[str, Any]) -> float:
+    """AUC of the fresh attack on a model at a cut, or the best SSIM of what they made."""
+    return max(float(row["value"]) for row in one["rows"] if row["attack"] in FRESH and row["metric"] in METRICS[:2])
+
+
+def answers(one: dict[str, Any]) -> float:
+    """The same from the answers of a model alone."""
+    told = (row["value"] for row in one["rows"] if row["attack"].startswith("output_only") and row["metric"] != "mse")
+    return float(next(told))
+
+
+def gone(case: str, one: dict[str, Any]) -> float | None:
+    """The share of what fresh attacks find above the floor that the training takes away; None without any room.
+
+    The floor is 0.5 for strokes, which digits do not tell, and otherwise what the answers of the built model tell.
+    """
+    plain, built = strongest(one["plain"]), strongest(one["built"])
+    floor = 0.5 if case == "strokes" else answers(one["built"])
+    return (plain - built) / (plain - floor) if plain - floor >= ROOM else None
+
+
+def _range(values: list[float]) -> str:
+    """The least and the largest value over seeds."""
+    return f"{min(values):.2f} to {max(values):.2f}"
+
+
+def rows(content: dict[str, Any]) -> list[str]:
+    """Rows of the table, one for each case and cut."""
+    lines = []
+    for case in [one for one in CASES if one in content]:
+        seeds = sorted(content[case], key=lambda one: int(one["seed"]))
+        for place, cut in enumerate(CASES[case][3]):
+            found = [one["cuts"][place] for one in seeds]
+            points = [100 * one["accuracy_change"]["value"] for one in found]
+            shares = [gone(case, one) for one in found]
+            cells = [
+                case, f"`{cut}`", _range([one["plain"]["accuracy"]["value"] for one in found]),
+                f"{min(points):+.1f} to {max(points):+.1f}", _range([strongest(one["plain"]) for one in found]),
+                _range([strongest(one["built"]) for one in found]), _range([answers(one["built"]) for one in found]),
+                ", ".join("no room" if share is None else f"{100 * share:.0f} %" for share in shares),
+            ]  # fmt: skip
+            lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def filled(page: str) -> str:
+    """The page with the stored figures."""
+    return fill(page, {"split cuts": rows(json.loads(PATH.read_text(encoding="utf-8")))})
+
+
 def main(names: list[str]) -> None:
-    """Measures what is missing."""
+    """Measures what is missing, or fills the page."""
+    if names == ["table"]:
+        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(os.environ.get("DOSIMETER_RUNS", temporary))
         for case, seed in ((case, seed) for case in names or list(CASES) for seed in SEEDS):

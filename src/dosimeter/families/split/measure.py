@@ -113,7 +113,7 @@ def _reached(found: Measured, test: Decision | None) -> dict[str, Any] | None:
     def value(attack: str, source: int) -> float:
         if test.told is None:
             return float(recognised(found.lineup(attack, source)).mean())
-        return auc_of(found.guesses(attack, test.told, source), test.told.truth, found.person).value
+        return auc_of(found.guesses(attack, test.told, source), test.told.truth, test.told.unit).value
 
     return {
         "attribute": None if test.told is None else test.told.name, "attack": test.attack, "cut": test.cut,
@@ -150,7 +150,7 @@ def _headline(found: Measured, tests: Decisions) -> dict[str, Any]:
         rate, chance = rate_of(hits, rng=found.rng("headline"), level=level), 1 / hits.shape[1]
         return {"metric": "identified", **_ends(rate, level), "chance": chance, "attribute": None}
     guesses = found.guesses(head.attack, head.told, head.source)
-    rate = auc_of(guesses, head.told.truth, found.person, level=level)
+    rate = auc_of(guesses, head.told.truth, head.told.unit, level=level)
     return {"metric": "attribute_auc", **_ends(rate, level), "chance": 0.5, "attribute": head.told.name}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int
@@ -50,6 +50,13 @@ class People:
     lineup: Int[Array, " m"]
 
     @property
+    def gallery(self) -> int:
+        """Number of the victims' persons of whom the adversary has other records; only where persons are sought."""
+        if self.victims.persons is None or self.auxiliary.persons is None:
+            return 0
+        return len(np.intersect1d(self.victims.persons.astype(str), self.auxiliary.persons.astype(str)))
+
+    @property
     def pictures(self) -> bool:
         """Returns whether records are pictures with numbers in [0, 1]."""
         both = (self.victims.inputs, self.auxiliary.inputs)
@@ -71,7 +78,9 @@ def people_of(threat: SplitThreat, system: TrainedSystem) -> People:
         for key, one in (("auxiliary", auxiliary), ("victims", victims))
         for line in _of_form(key, one, system.at_risk)
     ]
-    if not problems and (both := shared(auxiliary, victims, groups=False)) is not None:
+    # Where the person is the secret, other records of the same persons are the gallery by which they are known.
+    apart = replace(auxiliary, persons=None) if _persons_are_sought(threat, victims) else auxiliary
+    if not problems and (both := shared(apart, victims, groups=False)) is not None:
         problems.append(f"threat.auxiliary: {both}")
     if problems:
         raise DataError(*problems)
@@ -90,6 +99,16 @@ def people_of(threat: SplitThreat, system: TrainedSystem) -> People:
             )
     truth = {one.name: values for one, values in found}
     return People(victims, auxiliary, tuple(one for one, _ in found), truth, lineup)
+
+
+def _persons_are_sought(threat: SplitThreat, victims: Dataset) -> bool:
+    """Returns whether each attribute says whose a record is: one value of it for each person, and another for each."""
+    if victims.persons is None or not threat.attributes:
+        return False
+    persons = persons_of(victims)
+    found = [np.unique(_values(name, victims).astype(str), return_inverse=True)[1] for name in threat.attributes]
+    pairs = [len(np.unique(np.stack([persons, one]), axis=1).T) for one in found]
+    return all(number == persons.max() + 1 == one.max() + 1 for number, one in zip(pairs, found, strict=True))
 
 
 def persons_of(dataset: Dataset) -> Int[Array, " n"]:

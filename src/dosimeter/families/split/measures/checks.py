@@ -40,7 +40,7 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
             p = min(1.0, chances[attack, told.name] * len(found.attributes))
             if worst is None or p < worst[0]:
                 own = found.guesses(attack, told, 0, null=True)
-                worst = p, auc_of(own, told.truth, found.person, level=level)
+                worst = p, auc_of(own, told.truth, told.unit, level=level)
         if worst is not None:
             rows.append(null_row(attack, *worst, "attribute_auc", len(attacks)))
     return tuple(rows)
@@ -120,7 +120,7 @@ def knowing(found: Measured) -> Gate | None:
                 continue
             for told in found.attributes:
                 reached = {
-                    name: auc_of(found.guesses(name, told, source), told.truth, found.person).value
+                    name: auc_of(found.guesses(name, told, source), told.truth, told.unit).value
                     for name in (one["id"], *rivals)
                 }
                 if reached.pop(one["id"]) > max(reached.values(), default=1):
@@ -188,6 +188,6 @@ def directed(found: Measured, tests: Sequence[Decision]) -> tuple[Gate, ...]:
             high = place_of(placed(own), level=level).high
         else:
             own = found.guesses(one.attack, one.told, one.source)
-            high = auc_of(own, one.told.truth, found.person, level=level).high
+            high = auc_of(own, one.told.truth, one.told.unit, level=level).high
         said.append(Said(f"{one.attack} after {about}", says_alike(own) and not found.still(one.source), high))
     return directions(said, shown=any(one.shown for one in tests))

@@ -76,7 +76,7 @@ class Cuts:
             rows = some[self.found.left.truth["lineup"]]
             return place_of(placed(self.found.lineup(attack, source)[:, rows][:, :, rows]), level=LEVEL)
         guesses = self.found.guesses(attack, told, source)[:, some]
-        return auc_of(guesses, told.truth[some], self.found.person[some], level=LEVEL)
+        return auc_of(guesses, told.truth[some], told.unit[some], level=LEVEL)
 
     def strongest(self, told: Told | None, source: int, some: Bool[Array, " n"]) -> Leak:
         """The attack that tells most of some victims, and what it tells; arguments as of `leak`."""

@@ -25,9 +25,9 @@ def in_training(found: Measured) -> list[dict[str, Any]]:
         guesses = arrays.get(f"guesses-{told.index}")
         if guesses is None:
             continue
-        one = auc_of(guesses[..., told.kept], told.truth, found.person)
+        one = auc_of(guesses[..., told.kept], told.truth, told.unit)
         fresh = [
-            auc_of(found.guesses(attack, told, source), told.truth, found.person).value
+            auc_of(found.guesses(attack, told, source), told.truth, told.unit).value
             for attack in found.of("attribute", "features")
         ]
         entries.append(_entry("attribute_auc", told.name, cut, one, max(fresh, default=None)))

@@ -40,6 +40,8 @@ class Told:
         kept: values that some victim has.
         truth: the value of each victim, a position among those `[n]`.
         prior: share of each among the labels that the adversary has `[v]`.
+        unit: cluster of each victim's record, by which intervals are made `[n]`: its person. Where the attribute says
+            who a person is, no value has a second person, so intervals are those of further records of these persons.
     """
 
     index: int
@@ -47,6 +49,7 @@ class Told:
     kept: Int[Array, " v"]
     truth: Int[Array, " n"]
     prior: Float[Array, " v"]
+    unit: Int[Array, " n"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,10 @@ class Measured:
         for index, one in enumerate(self.left.summary["attributes"]):
             kept, truth = np.unique(self.left.truth[f"value-{index}"], return_inverse=True)
             prior = self.left.truth[f"prior-{index}"][kept]
-            found.append(Told(index, str(one["name"]), kept, truth.astype(np.int64), prior / prior.sum()))
+            persons = np.unique(np.stack([self.person, truth]), axis=1).shape[1]
+            named = persons == len(kept) == len(np.unique(self.person))
+            unit = np.arange(len(truth)) if named else self.person
+            found.append(Told(index, str(one["name"]), kept, truth.astype(np.int64), prior / prior.sum(), unit))
         return tuple(found)
 
     def of(self, goal: str, reads: str) -> list[str]:
@@ -207,7 +213,7 @@ class Measured:
     def untold(self, told: Told) -> bool:
         """Returns whether not even the inputs are shown to tell an attribute."""
         ceiling = next(iter(self.of("attribute", "inputs")), None)
-        return ceiling is not None and auc_of(self.guesses(ceiling, told, 0), told.truth, self.person).low <= 0.5
+        return ceiling is not None and auc_of(self.guesses(ceiling, told, 0), told.truth, told.unit).low <= 0.5
 
     def doubt(self, attack: str, source: int, row: Row) -> str:
         """Why a number of an attack meets no limit: the attack failed. Empty where nothing says so."""
@@ -243,8 +249,8 @@ class Measured:
         for told in self.attributes:
             mine: dict[str, Condition] = {"attribute": told.name, **at}
             guesses = self.guesses(attack, told, source)
-            yield self._row(attack, "attribute_auc", auc_of(guesses, told.truth, self.person), mine)
-            accuracy = balanced_accuracy(guesses, told.truth, self.person, told.prior)
+            yield self._row(attack, "attribute_auc", auc_of(guesses, told.truth, told.unit), mine)
+            accuracy = balanced_accuracy(guesses, told.truth, told.unit, told.prior)
             yield self._row(attack, "attribute_accuracy", accuracy, mine)
             if self.left.attack(attack)["reads"] == "features":
                 yield from self._index(attack, told, source, mine)
@@ -265,10 +271,10 @@ class Measured:
             return
         floor = max(
             (self.guesses(one, told, place) for one, place in floors),
-            key=lambda one: auc_of(one, told.truth, self.person).value,
+            key=lambda one: auc_of(one, told.truth, told.unit).value,
         )
         ends = [self.guesses(attack, told, source), floor, self.guesses(ceiling, told, 0)]
-        index = leakage_index(ends, told.truth, self.person)
+        index = leakage_index(ends, told.truth, told.unit)
         if index is None:
             yield self._row(attack, "leakage_index", None, at, NO_ROOM)
         else:
@@ -286,7 +292,7 @@ class Measured:
         guesses = self.guesses(attack, told, source)
         truth = np.tile(told.truth, (len(guesses), 1))
         rng = self.rng(f"dose {attack} {source} {told.name}")
-        return dose_of_guesses(guesses, truth, self.person, rng=rng, prior=told.prior, level=level)
+        return dose_of_guesses(guesses, truth, told.unit, rng=rng, prior=told.prior, level=level)
 
     def _dosed(self, attack: str, dose: Dose, at: dict[str, Condition]) -> Iterator[Row]:
         """The row of a dose, if there is a number."""

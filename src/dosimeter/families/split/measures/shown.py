@@ -128,7 +128,7 @@ class Decisions:
         for attack in self._of_attributes:
             for told in found.attributes:
                 for source, cut in enumerate(found.cuts):
-                    effect = auc_of(found.guesses(attack, told, source), told.truth, found.person).value
+                    effect = auc_of(found.guesses(attack, told, source), told.truth, told.unit).value
                     both = tested[told.index][attack, source]
                     yield Decision(attack, source, cut, told, effect, *both, tests, self.level)
 

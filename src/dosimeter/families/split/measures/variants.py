@@ -52,7 +52,7 @@ def _changes(after: Measured, before: Measured, attack: str, variant: str) -> It
             continue
         for told in before.attributes:
             pair = after.guesses(attack, told, place), before.guesses(attack, told, source)
-            gain = auc_gain(*pair, told.truth, before.person, level=LEVEL)
+            gain = auc_gain(*pair, told.truth, told.unit, level=LEVEL)
             where: dict[str, Condition] = {"attribute": told.name, **after.at(attack, place)}
             yield _row(before, attack, variant, "attribute_auc_change", gain, n=len(before.person), **where)
 

@@ -84,12 +84,12 @@ def fit_pool(
     if counts.min() < FEWEST or len(counts) < 2:
         raise ValueError(f"needs {FEWEST} records of each of two values or more, got {counts.tolist()}")
     fitted, judged = _parts(values, persons, seed)
-    scores = {}
+    shown, scores = _shown(features[fitted], seed), {}
     for name in names:
-        one = _fit(name, features[fitted], values[fitted], seed)
+        one = _fit(name, shown, values[fitted], seed)
         scores[name] = auc(one.log_scores(features[judged]), values[judged])
     best = max(names, key=lambda name: scores[name])
-    return _fit(best, features, values, seed), scores
+    return _fit(best, _shown(features, seed), values, seed), scores
 
 
 def auc(scores: Float[Array, "n v"], values: Int[Array, " n"]) -> float:
@@ -120,23 +120,30 @@ def _parts(values: Array, persons: Array, seed: int) -> tuple[Array, Array]:
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def _fit(name: str, features: Array, values: Array, seed: int) -> Fitted:
-    """One classifier behind standardised features, or their leading components if they are many."""
+def _shown(features: Array, seed: int) -> tuple[Any, Array]:
+    """How all classifiers see features, standardised or by their leading components if they are many, and these."""
     from sklearn.decomposition import PCA
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    state = seed % 2**31
     before: list[Any] = [StandardScaler()]
     most = min(WIDEST, len(features) - 1)
     if features.shape[1] > most:
-        before += [PCA(most, svd_solver="randomized", random_state=state), StandardScaler()]
-    model = make_pipeline(*before, _classifier(name, len(values), state))
+        before += [PCA(most, svd_solver="randomized", random_state=seed % 2**31), StandardScaler()]
+    shown = make_pipeline(*before)
+    return shown, shown.fit_transform(features)
+
+
+def _fit(name: str, shown: tuple[Any, Array], values: Array, seed: int) -> Fitted:
+    """One classifier on what it sees of features."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.pipeline import Pipeline
+
+    classifier = _classifier(name, len(values), seed % 2**31)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # what is not done competes as it is
-        model.fit(features, values)
-    return Fitted(model, int(values.max()) + 1)
+        classifier.fit(shown[1], values)
+    return Fitted(Pipeline([("shown", shown[0]), ("classifier", classifier)]), int(values.max()) + 1)
 
 
 def _classifier(name: str, n: int, state: int) -> Any:

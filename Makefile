@@ -8,7 +8,7 @@ JUNIT_SCHEMA := $(BIN)/python -m pip download --quiet --no-deps --no-binary pyte
 	tar -xzf .venv/share/pytest-$(PYTEST).tar.gz -C .venv/share --strip-components=3 \
 	pytest-$(PYTEST)/testing/example_scripts/junit-10.xsd && rm .venv/share/pytest-$(PYTEST).tar.gz
 
-.PHONY: install data demo check test verify bench zoo clean
+.PHONY: install data demo check test tests verify bench zoo clean
 
 .venv/.base: $(SOURCES)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dosimeter needs Python 3.11 or newer, this is " + sys.version.split()[0])'
@@ -40,7 +40,10 @@ check: .venv/.dev  ## lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check  ## lint, types, doctests and the default tests
+test: .venv/.dev  ## lint, types, doctests and the default tests; types are checked beside the tests, on one core
+	PYTHONDONTWRITEBYTECODE= $(MAKE) --no-print-directory -j 2 check tests
+
+tests:
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 verify: .venv/.dev .venv/.data  ## the slow checks; their figures go to benchmarks/results

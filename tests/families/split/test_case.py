@@ -338,21 +338,6 @@ def test_persons_move_together_and_stand_in_the_lineup_once(tmp_path, store):
     assert len(set((rows // 4).tolist())) == 5
 
 
-def test_who_a_person_is_may_be_the_secret_and_is_known_by_a_gallery(tmp_path, store):
-    pool = [{"name": "attribute_pool", "classifiers": ["logistic"]}]
-    raw = audit(pool, data="galleries", cuts=["2"], attributes=["person"])
-    for part in raw["data"].values():
-        part.pop("disjoint", None)
-    case = prepared(raw, tmp_path / "plan").cases["split"]
-    assert case.people.gallery == len(case.people.secrets[0].values) == 12
-    assert any(note.startswith("gallery: of 12 of the victims' persons") for note in case.notes())
-    (threat,) = run(raw, tmp_path / "run", store)["threats"]
-    (found,) = rows_of(threat, "attribute_auc", "attribute_pool")
-    assert 0.5 < found["low"] < found["value"] < found["high"] < 1
-    with pytest.raises(DataError, match=r"must share nothing with 'queries', got in both 12 persons"):
-        prepared({**raw, "threat": {**raw["threat"], "attributes": ["side", "person"]}}, tmp_path / "both")
-
-
 BAD = [
     ({"cuts": []}, "threat.cuts: is required"),
     ({"cuts": ["2", "2"]}, "threat.cuts: must be distinct, got '2' twice"),

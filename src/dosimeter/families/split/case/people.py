@@ -57,6 +57,12 @@ class People:
         return len(np.intersect1d(self.victims.persons.astype(str), self.auxiliary.persons.astype(str)))
 
     @property
+    def notes(self) -> list[str]:
+        """What a plan says of them."""
+        told = f"gallery: of {self.gallery} of the victims' persons the adversary has other records, since who a person"
+        return [f"{told} is is the secret"] if self.gallery else []
+
+    @property
     def pictures(self) -> bool:
         """Returns whether records are pictures with numbers in [0, 1]."""
         both = (self.victims.inputs, self.auxiliary.inputs)

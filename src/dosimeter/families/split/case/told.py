@@ -59,11 +59,7 @@ def notes_of(
     if counterparts:
         where = "on the answers behind each cut" if system.releases else "on the answers alone"
         notes.append(f"floor: {', '.join(counterparts)} play once more, {where}")
-    if people.gallery:
-        notes.append(
-            f"gallery: of {people.gallery} of the victims' persons the adversary has other records, since who a person "
-            "is is the secret"
-        )
+    notes += people.notes
     if threat.gradients:
         notes.append(BACK)
     if threat.active:

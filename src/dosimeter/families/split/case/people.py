@@ -59,8 +59,15 @@ class People:
     @property
     def notes(self) -> list[str]:
         """What a plan says of them."""
-        told = f"gallery: of {self.gallery} of the victims' persons the adversary has other records, since who a person"
-        return [f"{told} is is the secret"] if self.gallery else []
+        found = []
+        if self.gallery:
+            found.append(
+                f"gallery: of {self.gallery} of the victims' persons the adversary has other records, since who a "
+                "person is is the secret"
+            )
+        if len(self.lineup) < 20:
+            found.append(f"lineup: {len(self.lineup)} persons show only a large leak; 20 and more are better")
+        return found
 
     @property
     def pictures(self) -> bool:

@@ -93,9 +93,7 @@ class RecordedCase(SplitCase):
             f"cuts: {shapes}, as recorded in {self.traffic.transcript.folder}",
             "training records: not known, so that victims and auxiliary records are none of them is yours to see to",
         ]
-        if len(self.people.lineup) < 20:
-            notes.append(f"lineup: {len(self.people.lineup)} persons show only a large leak; 20 and more are better")
-        return notes
+        return [*notes, *self.people.notes]
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""

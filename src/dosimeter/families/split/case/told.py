@@ -59,7 +59,6 @@ def notes_of(
     if counterparts:
         where = "on the answers behind each cut" if system.releases else "on the answers alone"
         notes.append(f"floor: {', '.join(counterparts)} play once more, {where}")
-    notes += people.notes
     if threat.gradients:
         notes.append(BACK)
     if threat.active:
@@ -73,8 +72,7 @@ def notes_of(
         f"{type(one).__name__}: {released(one, threat.repeats)['guarantee']}; the second half answers what it is sent"
         for one in system.releases
     ]
-    if len(people.lineup) < 20:
-        notes.append(f"lineup: {len(people.lineup)} persons show only a large leak; 20 and more are better")
+    notes += people.notes
     if 2 <= threat.targets < 4:
         notes.append(f"targets: intervals over {threat.targets} models are very wide; take 1, or 4 and more")
     if not known:

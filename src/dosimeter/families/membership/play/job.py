@@ -12,7 +12,6 @@ import torch
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.target_halves import half_games
-from dosimeter.families.membership.game import OwnRehearsal
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.play import Part, Played, join_parts, parts_of, play_part
 from dosimeter.families.play import attack_key, place_of
@@ -89,8 +88,6 @@ class PlayJob(KeyedJob):
         """Seconds to read what the attack reads, and to work on it as long as the attack says."""
         design = self.arena.design
         games = len(design.rehearsal_rows) // 2 if self.part.role == "rehearsal" else 1
-        if isinstance(self.row.attack, OwnRehearsal):
-            games = min(games, 1)
         more = float(getattr(self.row.attack, "game_seconds", 0.0))
         return games * (self.arena.views * float(design.member.size) * SECONDS + GAME_SECONDS + more)
 
@@ -113,7 +110,8 @@ class PlayJob(KeyedJob):
             return len(design.rehearsal_rows)
         if self.part.role == "half":
             return len(half_games(design, self.row.attack.needs, self.arena.views)[number][0])
-        return len(design.folds[number])
+        more = len(design.rehearsal_rows) if self.part.role == "fold" else 0
+        return len(design.folds[number]) + more
 
     def perform(self) -> None:
         """Plays, and stores the scores `[r n]`."""

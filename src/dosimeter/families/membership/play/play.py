@@ -52,7 +52,8 @@ class Played:
             `[f k n]`.
         null: on the targets' outputs with shadow bits from a matrix that no model was trained on `[t n]`.
         apart: on every model that plays target, by an adversary without shadows from the other half of them, as
-            `target_halves.players` orders them `[p n]`; no rows for a control or without enough shadows.
+            `target_halves.players` orders them `[p n]`; no rows for a control, without enough shadows, or for an
+            attack that leads at no rate.
     """
 
     scores: Float[Array, "t n"]
@@ -122,7 +123,7 @@ def join_parts(row: NamedAttack, design: Design, views: int, played: Mapping[Par
     folds, played = range(len(design.folds)), divide_folds(design, played)
     apart = np.empty((0, len(design.ids)))
     halves = [] if row.attack.control else half_games(design, row.attack.needs, views)
-    if halves:
+    if any(len(played[Part("half", number)]) for number in range(len(halves))):
         apart = np.empty((len(playing_rows(design)), len(design.ids)))
         for number, (judged, _) in enumerate(halves):
             apart[judged] = played[Part("half", number)]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dosimeter.families.membership.attacks import reading
+from dosimeter.families.membership.attacks import boosted, reading
 from dosimeter.families.membership.attacks.ratio_columns import (
     SIGNALS,
     Columns,
@@ -108,7 +108,7 @@ class LearnedRatio:
             bits.append(is_member)
         part = _deal(game, scale, rng)
         fits = [self._fit(played, bits, _others(part, one), rng) for one in range(part.max() + 1)]
-        return _Learned(scale, tuple(played), part, tuple(fits))
+        return _Learned(scale, tuple(played), part, tuple(map(boosted.read, fits)))
 
     def _fit(
         self, played: list[Columns], bits: list[Bool[Array, "2 n"]], rows: Int[Array, " k"], rng: np.random.Generator
@@ -146,14 +146,14 @@ class _Learned:
     scale: float
     played: tuple[Columns, ...]
     part: Int[Array, " n"]
-    fits: tuple[Any, ...]
+    fits: tuple[boosted.Boosted, ...]
 
     def judge(self, columns: Columns) -> Float[Array, "t n"]:
         """Log-odds of all records under some targets, each by trees that were trained on other records."""
         scores = np.empty(columns.values.shape[:2])
         for part, fit in enumerate(self.fits):
             rows = np.flatnonzero(self.part == part)
-            scores[:, rows] = fit.decision_function(columns.of(rows)).reshape(len(scores), -1)
+            scores[:, rows] = fit.odds(columns.of(rows)).reshape(len(scores), -1)
         return scores
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -219,6 +220,11 @@ class MembershipGame:
     def n_shadows(self) -> int:
         """Number of shadow models in this fold."""
         return len(self.shadow_in)
+
+    @cached_property
+    def parted(self) -> dict[str, tuple[Array, Array]]:
+        """Signals of which the shadows' values were parted by membership, see `reading.sides`; parts share them."""
+        return {}
 
     def rehearse(self, pair: int) -> tuple[MembershipGame, Bool[Array, "2 n"]]:
         """Lets one pair of shadows play the targets before the remaining shadows, as an adversary would in training.

@@ -86,9 +86,7 @@ class BASE:
 def _logs(game: MembershipGame, attack: BASE) -> tuple[Float[Array, "t n"], Float[Array, " n"]]:
     """Log-confidences of the targets, and the log of the mean over the shadows that are read."""
     (name,) = attack.signals
-    shadows = game.shadow_outputs[name]
-    if attack.mode == "offline":
-        shadows = reading.split(shadows, game.shadow_in)[1]
+    shadows = game.shadow_outputs[name] if attack.mode == "online" else reading.sides(game, name)[1]
     own = np.stack([reading.log_mean_confidence(one[None]) for one in game.outputs[name]])
     return own, reading.log_mean_confidence(shadows)
 

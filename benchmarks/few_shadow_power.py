@@ -220,7 +220,7 @@ def rehearse(listed, game):
     """The calibration of an audit whose shadows all rehearse, at most `REHEARSALS` pairs of them."""
     trials = [game.rehearse(pair) for pair in range(min(REHEARSALS, game.n_shadows // 2))]
     scores = {
-        name: [one.rehearse(game, np.random.default_rng(0))[: 2 * len(trials)]]
+        name: [one.run_and_rehearse(game, np.random.default_rng(0), range(len(trials)))[1]]
         if isinstance(one, OwnRehearsal)
         else [np.concatenate([run(one, trial) for trial, _ in trials])]
         for name, one in listed.items()

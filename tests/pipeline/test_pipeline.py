@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,15 @@ from audits import BASE, audit, table
 from flat import flat, problems
 
 from dosimeter.config.audit import parse
+from dosimeter.families.membership.measures.material import choose_headline
+from dosimeter.families.membership.rates import FPRS
+from dosimeter.families.membership.stored import material_of, read_case
 from dosimeter.foundation.errors import StoreError
 from dosimeter.jobs.runners import ProcessRunner
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline import page, verbs
+from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.pipeline.run_folder import read_run
 
 PRETRAIN = {"name": "pretrain", "data": "digits", "rows": "800:1200", "model": "mlp", "epochs": 3, "lr": 0.05}
 
@@ -216,6 +223,20 @@ def test_adding_an_attack_moves_no_other_number(tmp_path):
         [row for row in content(tmp_path / name)["estimates"] if row["attack"] != "count"] for name in ("few", "many")
     )
     assert one == other
+
+
+def test_only_attacks_that_lead_at_a_rate_play_in_halves(finished):
+    """The headline is among them, whatever the rate, and no other attack's scores of halves are read."""
+    (folder,) = read_run(finished).cases.values()
+    material = material_of(read_case(folder))
+    wanted = [replace(material, summary={**material.summary, "leading_fpr": fpr}) for fpr in FPRS]
+    headlines = {choose_headline(one)[1] for one in wanted}
+    case = prepare(parse(chain(standardise=True), base=BASE), store=Store(finished.parent / ".store")).case
+    assert set(case.plays.leaders.load()) == headlines
+    assert material.apart.keys() <= headlines  # some need more shadows than one half leaves
+    assert len(headlines) <= len(FPRS) < len(material.scores)
+    assert {one.shape for one in material.apart.values()} == {(10, 360)}
+    assert content(finished)["exposure"]["records"]["ranking"] == "apart"
 
 
 def test_evidence_can_be_attacked_anew_without_pickle(finished):

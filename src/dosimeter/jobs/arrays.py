@@ -16,15 +16,33 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import StoreError
 from dosimeter.jobs.store import writing
 
+_SAMPLE = 1 << 16
+"""Bytes by which an array is judged: it is compressed if these shrink to less than half."""
+
 
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Writes arrays without pickle, under a temporary name that is then renamed."""
+    """Writes arrays as an npz without pickle, under a temporary name that is then renamed.
+
+    Bits, counts and copies of one row are compressed. Scores are not: their last digits are chance.
+    """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}")
-        with draft.open("wb") as file:
-            np.savez(file, **arrays)
+        with draft.open("wb") as file, zipfile.ZipFile(file, "w", compresslevel=1) as archive:
+            for name, value in arrays.items():
+                array = np.asanyarray(value)
+                archive.compression = zipfile.ZIP_DEFLATED if _shrinks(array) else zipfile.ZIP_STORED
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
         draft.replace(path)
+
+
+def _shrinks(array: Array) -> bool:
+    """Returns whether compression is worth its time, by a part from the middle."""
+    values = np.ascontiguousarray(array).reshape(-1)
+    first = max(0, (array.nbytes - _SAMPLE) // 2) // max(array.itemsize, 1)
+    sample = values[first:][: _SAMPLE // max(array.itemsize, 1)].tobytes()
+    return 2 * len(zlib.compress(sample, 1)) < len(sample)
 
 
 def read_arrays(path: Path) -> dict[str, Array]:

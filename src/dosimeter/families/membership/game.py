@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -18,6 +19,7 @@ from dosimeter.families.membership.texts import Texts
 from dosimeter.families.membership.weights import Weights
 from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access
+from dosimeter.statistics.evidence import Scores
 
 BEFORE_TRANSFER = "logit_confidence_before_transfer"
 """Signal that no adversary of a transferred model sees: the logit-scaled confidence of the model at risk itself."""
@@ -219,6 +221,11 @@ class MembershipGame:
         """Number of shadow models in this fold."""
         return len(self.shadow_in)
 
+    @cached_property
+    def parted(self) -> dict[str, tuple[Array, Array]]:
+        """Signals of which the shadows' values were parted by membership, see `reading.sides`; parts share them."""
+        return {}
+
     def rehearse(self, pair: int) -> tuple[MembershipGame, Bool[Array, "2 n"]]:
         """Lets one pair of shadows play the targets before the remaining shadows, as an adversary would in training.
 
@@ -258,13 +265,18 @@ class MembershipGame:
 class OwnRehearsal(Protocol):
     """An attack that lets its shadows play the target by itself, and so needs no further pair for thresholds."""
 
-    def rehearse(self, game: MembershipGame, rng: np.random.Generator, pairs: Sequence[int]) -> Float[Array, "k n"]:
-        """Scores of the shadows of some pairs, pair by pair, each as if it were a target.
+    def run_and_rehearse(
+        self, game: MembershipGame, rng: np.random.Generator, pairs: Sequence[int]
+    ) -> tuple[Scores, Float[Array, "k n"]]:
+        """Scores of the targets, as `run` gives them, and those of some shadows, each as if it were a target.
 
         Args:
             game: the game, as `run` gets it.
             rng: a generator in the same state as that of `run`.
-            pairs: numbers of the pairs; pair 0 is the first two shadows.
+            pairs: numbers of the pairs of these shadows; pair 0 is the first two.
+
+        Returns:
+            Both; the shadows pair by pair.
         """
         ...
 

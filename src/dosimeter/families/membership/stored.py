@@ -171,18 +171,18 @@ def _writable(text: str) -> str:
 
 def write_scores(path: Path, left: Left) -> None:
     """Writes one row per attack, target and record."""
-    member, ids = left.arrays["member"], left.arrays["ids"].astype(object)
-    ids = np.array([_writable(one) for one in ids], object)
+    member = left.arrays["member"]
+    ids = [_writable(one) for one in left.arrays["ids"].tolist()]
     targets, n = member.shape
     columns = {
-        "target": np.repeat(np.arange(targets, dtype=np.int32), n),
-        "id": np.tile(ids, targets),
+        "target": pa.array(np.repeat(np.arange(targets, dtype=np.int32), n)),
+        "id": pa.concat_arrays([pa.array(ids, pa.string())] * targets),
     }
-    last = {"is_member": member.ravel()}
+    last, first = {"is_member": pa.array(member.ravel())}, pa.array(np.zeros(targets * n, np.int32))
     tables = [
         pa.table(
             {
-                "attack": pa.array([name] * (targets * n)).dictionary_encode(),
+                "attack": pa.DictionaryArray.from_arrays(first, [name]),
                 **columns,
                 "score": one.scores.ravel(),
                 **last,
@@ -193,7 +193,8 @@ def write_scores(path: Path, left: Left) -> None:
     if tables:
         with writing(path):
             draft = path.with_name(f".{path.name}")
-            pq.write_table(pa.concat_tables(tables).unify_dictionaries(), draft)
+            whole = pa.concat_tables(tables).unify_dictionaries()
+            pq.write_table(whole, draft, use_dictionary=["attack", "target", "id"])  # scores hardly repeat
             draft.replace(path)
 
 

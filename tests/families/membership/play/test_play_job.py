@@ -42,7 +42,7 @@ def case(tmp_path, attack, **changes):
 
 def keys(found):
     """Keys of the plays of the named attack; a control beside it reads little, and plays alike."""
-    return [job.key for job in found.plays if not job.row.beside]
+    return [job.key for job in found.plays.every if not job.row.beside]
 
 
 def test_the_key_of_a_play_holds_all_that_can_change_its_scores(tmp_path):

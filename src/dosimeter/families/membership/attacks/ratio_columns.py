@@ -43,7 +43,7 @@ def scale_of(game: MembershipGame) -> float:
 
     One number for a game and for all rehearsals in it, so that columns of both are on one scale.
     """
-    sides = reading.split(game.shadow_outputs[SIGNALS[0]], game.shadow_in)
+    sides = reading.sides(game, SIGNALS[0])
     return max(float(np.sqrt(np.mean([side.var(axis=0, ddof=1).mean() for side in sides]))), _LEAST)
 
 
@@ -58,7 +58,7 @@ def columns_of(game: MembershipGame, scale: float) -> Columns:
     the deviations need two pairs of shadows; with one pair they are left out.
     """
     phi = game.outputs[SIGNALS[0]].mean(axis=1)
-    inside, outside = reading.split(game.shadow_outputs[SIGNALS[0]], game.shadow_in)
+    inside, outside = reading.sides(game, SIGNALS[0])
     mu_in, mu_out = inside.mean(axis=(0, 1)), outside.mean(axis=(0, 1))
     middle = np.median(mu_out)
     at_one, at_two = (part.run(game, _NONE).values for part in PARTS)

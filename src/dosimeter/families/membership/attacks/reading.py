@@ -49,7 +49,7 @@ def confidences(
     """
     require(game, attack.needs, attack.signals)
     (name,) = attack.signals
-    return game.outputs[name], *split(game.shadow_outputs[name], game.shadow_in)
+    return game.outputs[name], *sides(game, name)
 
 
 def require(game: MembershipGame, needs: Needs, names: tuple[str, ...]) -> None:
@@ -174,6 +174,16 @@ def split(
     first = shadow_in[0::2, None]
     even, odd = values[0::2], values[1::2]
     return np.where(first, even, odd), np.where(first, odd, even)
+
+
+def sides(game: MembershipGame, name: str) -> tuple[Float[Array, "k q n"], Float[Array, "k q n"]]:
+    """One signal of in-shadows and of out-shadows, as by `split`; a game parts it once, for all who ask."""
+    if name not in game.parted:
+        found = split(game.shadow_outputs[name], game.shadow_in)
+        for side in found:
+            side.flags.writeable = False
+        game.parted[name] = found
+    return game.parted[name]
 
 
 def by_class(labels: Int[Array, " n"]) -> list[Int[Array, " c"]]:

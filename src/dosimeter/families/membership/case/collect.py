@@ -16,13 +16,15 @@ from dosimeter.families.membership.design.canaries import Canaries
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.job import PlayJob, played
+from dosimeter.families.membership.play.play import Role, divide_folds
 from dosimeter.families.membership.stored import CANARIES, canary_evidence, evidence
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.training.system import TrainedSystem
 
-CANARY_ROLES = ("target", "rehearsal")
+ROLES: tuple[Role, ...] = ("target", "rehearsal")
+CANARY_ROLES: tuple[Role, ...] = (*ROLES, "fold")
 """Parts of a play on canaries: they set no threshold and are in no null audit."""
 
 
@@ -57,7 +59,8 @@ def save_canaries(
         own = [job for job in plays if job.row is row]
         if own:
             n = len(design.ids)
-            scores = {role: [job.load()[..., n:] for job in own if job.part.role == role] for role in CANARY_ROLES}
+            parts = divide_folds(design, {job.part: job.load()[..., n:] for job in own})
+            scores = {role: [one for part, one in parts.items() if part.role == role] for role in ROLES}
             found = {"scores": np.concatenate(scores["target"]), "rehearsed": np.stack(scores["rehearsal"])}
             save_arrays(canary_evidence(folder, index), found)
     truth = {

@@ -42,6 +42,7 @@ from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.frozen_head import can_retrain, has_frozen_head
 from dosimeter.families.membership.play.holdings import HoldingsSource
 from dosimeter.families.membership.play.job import PlayJob, play_jobs
+from dosimeter.families.membership.play.leaders import Plays, plays_of
 from dosimeter.families.membership.stored import save_game
 from dosimeter.families.membership.threat import HALVES_SET_THRESHOLDS, Threat, rehearses
 from dosimeter.families.resources import Resources
@@ -218,9 +219,9 @@ class DrawnCase:
         )
 
     @cached_property
-    def plays(self) -> tuple[PlayJob, ...]:
+    def plays(self) -> Plays:
         """Plays of the attacks that are not refused."""
-        return play_jobs(self.arena, self.running, self.jobs.packs[0])
+        return plays_of(self.arena, self.running, self.jobs.packs[0])
 
     @cached_property
     def canary_plays(self) -> tuple[PlayJob, ...]:
@@ -233,8 +234,7 @@ class DrawnCase:
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
         canaries = [] if self.canary_arena is None else self.canary_arena.holdings.phases
-        plays = ("attacks", (*self.plays, *self.canary_plays))
-        return [*self.jobs.phases, *self.arena.holdings.phases, *canaries, plays]
+        return [*self.jobs.phases, *self.arena.holdings.phases, *canaries, *self.plays.phases(self.canary_plays)]
 
     def definition(self) -> Mapping[str, Any]:
         """Implements `Case`."""
@@ -298,7 +298,7 @@ class DrawnCase:
         observations = self.arena.answers.load()
         save_game(folder, design, observations, self.null_matrix)
         refused = self.refusals()
-        save_evidence(self.attacks, self.plays, self.arena, folder)
+        save_evidence(self.attacks, self.plays.every, self.arena, folder)
         if self.canaries is not None:
             save_canaries(self.canaries, self.attacks, self.canary_plays, design, folder)
         owners = {"persons": system.at_risk.persons, "groups": system.at_risk.groups}

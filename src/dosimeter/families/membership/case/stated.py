@@ -46,7 +46,7 @@ from dosimeter.families.membership.observe.shadow_job import observe
 from dosimeter.families.membership.observe.signals import readable
 from dosimeter.families.membership.observe.supplied_probes import TRIED, Probing, gives_gradients, probing
 from dosimeter.families.membership.play.arena import Arena
-from dosimeter.families.membership.play.job import PlayJob, play_jobs
+from dosimeter.families.membership.play.leaders import Plays, plays_of
 from dosimeter.families.membership.stored import BLIND, save_game
 from dosimeter.families.membership.threat import HALVES_SET_THRESHOLDS, Threat
 from dosimeter.families.resources import Resources
@@ -191,9 +191,9 @@ class StatedCase:
         )
 
     @cached_property
-    def plays(self) -> tuple[PlayJob, ...]:
+    def plays(self) -> Plays:
         """Plays of the attacks that are not refused, once the model was asked."""
-        return play_jobs(self.arena, self.running) if self.asked else ()
+        return plays_of(self.arena, self.running) if self.asked else Plays()
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
@@ -201,7 +201,7 @@ class StatedCase:
         return [
             ("shadows", self.jobs),
             ("columns", [] if columns is None else [columns]),
-            ("attacks", self.plays),
+            *self.plays.phases(),
             ("blind baseline", [self.blind]),
         ]
 
@@ -293,7 +293,7 @@ class StatedCase:
         observations = self.arena.answers.load()
         save_game(folder, design, observations, self.null_matrix)
         refused = self.refusals()
-        save_evidence(self.attacks, self.plays, self.arena, folder)
+        save_evidence(self.attacks, self.plays.every, self.arena, folder)
         blind = self.blind.load()
         save_arrays(folder / BLIND, dataclasses.asdict(blind))
         gates = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -31,11 +31,13 @@ class Calibration:
     block: Int[Array, " t"]
     is_member: Sequence[Bool[Array, " ..."]]
     scores: Mapping[str, Sequence[Float[Array, " ..."]]]
+    _found: dict[tuple[str, float], Float[Array, " f"]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def thresholds(self, attack: str, fpr: float) -> Float[Array, " t"]:
         """One threshold for each target: at most a share `fpr` of its block's non-members exceeds it."""
-        blocks = zip(self.scores[attack], self.is_member, strict=True)
-        return np.array([shadow_threshold(values, bits, fpr) for values, bits in blocks])[self.block]
+        return self._cuts(attack, fpr)[self.block]
 
     def tails(self, attack: str, values: Float[Array, "t n"]) -> Float[Array, "t n"]:
         """P-value of each score among the non-members of its target's block, see `tail`."""
@@ -48,13 +50,24 @@ class Calibration:
         Among equals it is the first.
         """
         tprs = [
-            float(np.mean([(values > shadow_threshold(values, bits, fpr))[bits].mean() for values, bits in own]))
-            for own in (self._blocks(attack) for attack in attacks)
+            float(np.mean([(values > cut)[bits].mean() for (values, bits), cut in self._called(attack, fpr)]))
+            for attack in attacks
         ]
         best = [attack for attack, tpr in zip(attacks, tprs, strict=True) if tpr == max(tprs)]
         if len(best) == 1:
             return best[0]
         return max(best, key=lambda attack: float(np.mean([area(*block) for block in self._blocks(attack)])))
+
+    def _cuts(self, attack: str, fpr: float) -> Float[Array, " f"]:
+        """One threshold for each block, which many numbers ask for and is found once."""
+        if (attack, fpr) not in self._found:
+            cuts = [shadow_threshold(values, bits, fpr) for values, bits in self._blocks(attack)]
+            self._found[attack, fpr] = np.array(cuts)
+        return self._found[attack, fpr]
+
+    def _called(self, attack: str, fpr: float) -> list[tuple[tuple[Array, Array], float]]:
+        """Scores and bits of each block, and its threshold."""
+        return list(zip(self._blocks(attack), self._cuts(attack, fpr).tolist(), strict=True))
 
     def _blocks(self, attack: str) -> list[tuple[Array, Array]]:
         """Scores and bits of each block."""

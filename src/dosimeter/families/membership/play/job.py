@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.target_halves import half_games
-from dosimeter.families.membership.game import OwnRehearsal
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.play import Part, Played, join_parts, parts_of, play_part
 from dosimeter.families.play import attack_key, place_of
@@ -28,6 +27,25 @@ GAME_SECONDS = 1e-3
 """Seconds for each game, however small."""
 
 
+@runtime_checkable
+class Leaders(Protocol):
+    """A job that chooses attacks."""
+
+    @property
+    def key(self) -> str:
+        """Key of its entry."""
+        ...
+
+    @property
+    def among(self) -> int:
+        """Number of attacks that may be chosen."""
+        ...
+
+    def load(self) -> tuple[str, ...]:
+        """Ids of the attacks that were chosen."""
+        ...
+
+
 @dataclass(frozen=True)
 class PlayJob(KeyedJob):
     """One part of the play of one attack; its entry holds the scores.
@@ -37,12 +55,14 @@ class PlayJob(KeyedJob):
         row: the attack.
         part: who is judged.
         trains: a pack of models such as an attack trains that trains, as a measure of its cost.
+        leaders: the choice of those attacks that play this part; None if each does. The entry of another is empty.
     """
 
     arena: Arena
     row: NamedAttack
     part: Part
     trains: PackJob | None = None
+    leaders: Leaders | None = None
 
     @property
     def store(self) -> Store:
@@ -62,6 +82,7 @@ class PlayJob(KeyedJob):
             "answers": arena.answers.definition(row.attack.signals),
             "holdings": arena.holdings.definition(row.attack.needs),
             "code": package_code(__name__),
+            **({} if self.leaders is None else {"leaders": self.leaders.key}),
         }
 
     @property
@@ -89,10 +110,9 @@ class PlayJob(KeyedJob):
         """Seconds to read what the attack reads, and to work on it as long as the attack says."""
         design = self.arena.design
         games = len(design.rehearsal_rows) // 2 if self.part.role == "rehearsal" else 1
-        if isinstance(self.row.attack, OwnRehearsal):
-            games = min(games, 1)
         more = float(getattr(self.row.attack, "game_seconds", 0.0))
-        return games * (self.arena.views * float(design.member.size) * SECONDS + GAME_SECONDS + more)
+        among = 1 if self.leaders is None else self.leaders.among  # as a rule one of them leads
+        return games * (self.arena.views * float(design.member.size) * SECONDS + GAME_SECONDS + more) / among
 
     @property
     def brief(self) -> float:
@@ -103,7 +123,8 @@ class PlayJob(KeyedJob):
         """Implements `Costed`: numbers to read, and models to train, an upper limit."""
         if not self.row.trainings or self.trains is None:
             return self._reading
-        return self._reading + self.row.trainings * self.judged * float(pace.whole(self.trains))
+        among = 1 if self.leaders is None else self.leaders.among
+        return self._reading + self.row.trainings * self.judged * float(pace.whole(self.trains)) / among
 
     @property
     def judged(self) -> int:
@@ -113,11 +134,15 @@ class PlayJob(KeyedJob):
             return len(design.rehearsal_rows)
         if self.part.role == "half":
             return len(half_games(design, self.row.attack.needs, self.arena.views)[number][0])
-        return len(design.folds[number])
+        more = len(design.rehearsal_rows) if self.part.role == "fold" else 0
+        return len(design.folds[number]) + more
 
     def perform(self) -> None:
-        """Plays, and stores the scores `[r n]`."""
+        """Plays, and stores the scores `[r n]`, `[0 n]` of an attack that was not chosen."""
         arena, row = self.arena, self.row
+        if self.leaders is not None and row.id not in self.leaders.load():
+            self.store.save(self.key, {"scores": torch.empty((0, len(arena.design.ids)))}, self.definition)
+            return
         scores = play_part(
             row, self.part, arena.design, arena.answers.load(row.attack.signals), null_member=arena.null_member,
             seed=arena.seed, knowledge=arena.holdings.load(row.attack.needs),

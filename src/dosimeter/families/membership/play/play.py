@@ -1,7 +1,8 @@
 """Plays one attack on everything that a run offers: the targets, the rehearsals that set thresholds, the null audit.
 
 A play has parts, each of which is a game or a few: the targets of a fold, its rehearsals, its null membership, and half
-of the models without shadows from the other half. Parts do not depend on each other, so each is a job of its own.
+of the models without shadows from the other half. Parts do not depend on each other, so each is a job of its own. An
+attack that rehearses by itself learns once for the targets of a fold and for its rehearsals, which are then one part.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.seeds import generator
 
-Role = Literal["target", "rehearsal", "null", "half"]
+Role = Literal["target", "rehearsal", "fold", "null", "half"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Part:
     """One part of a play.
 
     Attributes:
-        role: who is judged: the targets of a fold, the shadows that rehearse, the targets under a membership that no
-            model was trained on, or models of one half.
+        role: who is judged: the targets of a fold, the shadows that rehearse, both together by an attack that rehearses
+            by itself, the targets under a membership that no model was trained on, or models of one half.
         number: number of the fold, or of the half game.
     """
 
@@ -51,7 +52,8 @@ class Played:
             `[f k n]`.
         null: on the targets' outputs with shadow bits from a matrix that no model was trained on `[t n]`.
         apart: on every model that plays target, by an adversary without shadows from the other half of them, as
-            `target_halves.players` orders them `[p n]`; no rows for a control or without enough shadows.
+            `target_halves.players` orders them `[p n]`; no rows for a control, without enough shadows, or for an
+            attack that leads at no rate.
     """
 
     scores: Float[Array, "t n"]
@@ -71,6 +73,8 @@ def parts_of(row: NamedAttack, design: Design, views: int) -> list[Part]:
     folds = range(len(design.folds))
     halves = [] if row.attack.control else half_games(design, row.attack.needs, views)
     roles: tuple[Role, ...] = ("target", "rehearsal", "null")
+    if isinstance(row.attack, OwnRehearsal) and len(design.rehearsal_pairs):
+        roles = ("fold", "null")
     return [*(Part(role, fold) for fold in folds for role in roles), *(Part("half", i) for i in range(len(halves)))]
 
 
@@ -104,10 +108,9 @@ def play_part(
     game = knowledge.tell(design.game(number, signals), needs, seats)
     if part.role == "target":
         return _scores(row, game, seed, f"fold {number}")
-    if isinstance(row.attack, OwnRehearsal) and len(design.rehearsal_pairs):
-        pairs = design.rehearsal_pairs
-        plays = partial(row.attack.rehearse, pairs=pairs)
-        return _checked(row, plays, game, seed, f"fold {number}", (2 * len(pairs), len(game.ids)))
+    if part.role == "fold":
+        plays, models = partial(_both, row, design), game.n_targets + len(design.rehearsal_rows)
+        return _checked(row, plays, game, seed, f"fold {number}", (models, len(game.ids)))
     trials = [
         _scores(row, game.rehearse(pair)[0], seed, f"fold {number} rehearsal {pair}") for pair in design.rehearsal_pairs
     ]
@@ -117,10 +120,10 @@ def play_part(
 
 def join_parts(row: NamedAttack, design: Design, views: int, played: Mapping[Part, Float[Array, "r n"]]) -> Played:
     """The results of all parts of one play as one."""
-    folds = range(len(design.folds))
+    folds, played = range(len(design.folds)), divide_folds(design, played)
     apart = np.empty((0, len(design.ids)))
     halves = [] if row.attack.control else half_games(design, row.attack.needs, views)
-    if halves:
+    if any(len(played[Part("half", number)]) for number in range(len(halves))):
         apart = np.empty((len(playing_rows(design)), len(design.ids)))
         for number, (judged, _) in enumerate(halves):
             apart[judged] = played[Part("half", number)]
@@ -130,6 +133,15 @@ def join_parts(row: NamedAttack, design: Design, views: int, played: Mapping[Par
         np.concatenate([played[Part("null", fold)] for fold in folds]),
         apart,
     )
+
+
+def divide_folds(design: Design, played: Mapping[Part, Float[Array, "_ n"]]) -> dict[Part, Float[Array, "_ n"]]:
+    """The parts of a play, with each fold's targets and rehearsals apart."""
+    found = dict(played)
+    for part in [one for one in played if one.role == "fold"]:
+        both, targets = found.pop(part), len(design.folds[part.number])
+        found |= {Part("target", part.number): both[:targets], Part("rehearsal", part.number): both[targets:]}
+    return found
 
 
 def play_attack(
@@ -155,6 +167,13 @@ def play_attack(
         for part in parts_of(row, design, views)
     }
     return join_parts(row, design, views, played)
+
+
+def _both(row: NamedAttack, design: Design, game: MembershipGame, rng: np.random.Generator) -> Float[Array, "r n"]:
+    """Scores of the targets of a fold, then of the shadows that rehearse before it."""
+    assert isinstance(row.attack, OwnRehearsal)
+    own, rehearsed = row.attack.run_and_rehearse(game, rng, design.rehearsal_pairs)
+    return np.concatenate([own.values, rehearsed])
 
 
 def _scores(row: NamedAttack, game: MembershipGame, seed: int, purpose: str) -> Float[Array, "t n"]:

@@ -14,7 +14,7 @@ from synthetic import fleet, signals_of
 from dosimeter.config.audit import parse
 from dosimeter.families.membership.attacks import LearnedRatio, LiRA
 from dosimeter.families.membership.attacks.ratio_columns import columns_of, scale_of, without_pair
-from dosimeter.families.membership.play.play import play_attack
+from dosimeter.families.membership.play.play import Part, parts_of, play_attack, play_part
 from dosimeter.foundation.seeds import generator
 from dosimeter.pipeline import verbs
 from dosimeter.statistics.rates import shadow_threshold
@@ -126,9 +126,10 @@ def spied(monkeypatch):
 
 def test_no_record_is_judged_by_trees_that_were_trained_on_it(spied):
     game, _ = fleet(4, leakage=1.0, n_shadows=8, n_records=100)
-    LearnedRatio().rehearse(game, rng(), range(4))
+    LearnedRatio().run_and_rehearse(game, rng(), range(4))
     assert len(spied.made) == 4
-    assert sum(len(one) for fit in spied.made for one in fit.judged) == 8 * 100
+    # each shadow once, and each of two targets before four sets of shadows
+    assert sum(len(one) for fit in spied.made for one in fit.judged) == (8 + 4 * 2) * 100
     for fit in spied.made:
         trained = {row.tobytes() for row in fit.columns}
         assert len(fit.columns) == 8 * 75
@@ -147,7 +148,7 @@ def test_copies_of_a_record_are_trained_on_and_judged_together(spied):
         game, ids=np.arange(120), labels=game.labels[twice], outputs=copied(game.outputs), population=None,
         shadow_outputs=copied(game.shadow_outputs), inputs=None, shadow_in=game.shadow_in[:, twice],
     )  # fmt: skip
-    LearnedRatio().rehearse(game, rng(), range(4))
+    LearnedRatio().run_and_rehearse(game, rng(), range(4))
     for fit in spied.made:
         trained = {row.tobytes() for row in fit.columns}
         assert not [1 for one in fit.judged for row in one if row.tobytes() in trained]
@@ -201,11 +202,11 @@ def test_its_own_rehearsal_reaches_the_rate(leakage, shadows):
     calls, decisions, fpr = 0, 0, 0.05
     for seed in range(3):
         game, truth = fleet(20 + seed, leakage=leakage, n_shadows=shadows, n_targets=4, n_records=600)
-        own = LearnedRatio(trees=20).rehearse(game, rng(seed), range(shadows // 2))
+        targets, own = LearnedRatio(trees=20).run_and_rehearse(game, rng(seed), range(shadows // 2))
         assert own.shape == game.shadow_in.shape
         cut = shadow_threshold(own, game.shadow_in, fpr)
         outside = ~truth.is_member
-        calls += int(((LearnedRatio(trees=20).run(game, rng(seed)).values > cut) & outside).sum())
+        calls += int(((targets.values > cut) & outside).sum())
         decisions += int(outside.sum())
     reached = calls / decisions
     error = 3 * np.sqrt(fpr * (1 - fpr) / decisions)
@@ -220,10 +221,19 @@ def test_a_play_takes_the_scores_of_the_shadows_for_thresholds():
     played = play_attack(row, design, observations, null_member=null, seed=0)
     assert played.rehearsed.shape == (1, len(design.rehearsal_rows), 120)
     signals = {name: observations.signals[name] for name in row.attack.signals}
-    own = row.attack.rehearse(
-        design.game(0, signals), generator(0, "attack learned_ratio fold 0"), design.rehearsal_pairs
-    )
+    game, purpose = design.game(0, signals), "attack learned_ratio fold 0"
+    own = row.attack.run_and_rehearse(game, generator(0, purpose), design.rehearsal_pairs)[1]
     np.testing.assert_array_equal(played.rehearsed[0], own)
+    np.testing.assert_array_equal(played.scores, row.attack.run(game, generator(0, purpose)).values)
+
+
+def test_targets_and_rehearsals_of_a_fold_share_their_trees(spied):
+    design, observations = gaussian(3, leakage=1.0, n=120, shadows=6, targets=2)
+    parts = parts_of(ROWS[0], design, 1)
+    assert [part for part in parts if part.role != "half"] == [Part("fold", 0), Part("null", 0)]
+    scores = play_part(ROWS[0], parts[0], design, observations, null_member=design.member, seed=0)
+    assert len(spied.made) == 4  # one fit for each part of the records
+    assert scores.shape == (2 + len(design.rehearsal_rows), 120)
 
 
 def test_where_nothing_leaks_an_audit_shows_nothing():

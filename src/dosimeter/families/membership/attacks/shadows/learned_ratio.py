@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dosimeter.families.membership.attacks import reading
+from dosimeter.families.membership.attacks import boosted, reading
 from dosimeter.families.membership.attacks.ratio_columns import (
     SIGNALS,
     Columns,
@@ -47,7 +47,7 @@ class LearnedRatio:
     Threat model: confidences of the target; two pairs of shadows or more, trained after the records are known; their
     own membership bits.
     Deviations: from Shokri et al., one model for all classes, and comparison with further shadows. Thresholds come from
-    the scores of the shadows themselves (`rehearse`), so four shadows suffice. A shadow's score is no average, so
+    scores of the shadows themselves (`run_and_rehearse`), so four shadows suffice. A shadow's score is no average, so
     with four shadows the threshold for an FPR is too high, and about half of it is reached. Settings were chosen on two
     fleets, perceptrons and heads on photos, see `benchmarks/few_shadow_power.py`, and then made cheaper where nothing
     was lost, see `benchmarks/learned_ratio_settings.py`.
@@ -81,20 +81,22 @@ class LearnedRatio:
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
         """
-        learned = self._learn(game, rng)
-        pairs = np.arange(game.n_shadows // 2)
-        chosen = pairs if len(pairs) <= _SUBSETS else np.sort(rng.permutation(pairs)[:_SUBSETS])
-        each = [learned.judge(columns_of(without_pair(game, int(pair)), learned.scale)) for pair in chosen]
-        return Scores(game.ids, np.mean(each, axis=0))
+        return self.run_and_rehearse(game, rng, ())[0]
 
-    def rehearse(self, game: MembershipGame, rng: np.random.Generator, pairs: Sequence[int]) -> Float[Array, "k n"]:
-        """Implements `OwnRehearsal`: scores of the shadows by trees that were trained on other records.
+    def run_and_rehearse(
+        self, game: MembershipGame, rng: np.random.Generator, pairs: Sequence[int]
+    ) -> tuple[Scores, Float[Array, "k n"]]:
+        """Implements `OwnRehearsal`: the same trees judge targets and shadows, all by trees of other records.
 
         Raises:
             ValueError: as `run`.
         """
         learned = self._learn(game, rng)
-        return np.concatenate([learned.judge(learned.played[pair]) for pair in pairs])
+        every = np.arange(game.n_shadows // 2)
+        chosen = every if len(every) <= _SUBSETS else np.sort(rng.permutation(every)[:_SUBSETS])
+        each = [learned.judge(columns_of(without_pair(game, int(pair)), learned.scale)) for pair in chosen]
+        own = [np.empty((0, len(game.ids))), *(learned.judge(learned.played[pair]) for pair in pairs)]
+        return Scores(game.ids, np.mean(each, axis=0)), np.concatenate(own)
 
     def _learn(self, game: MembershipGame, rng: np.random.Generator) -> _Learned:
         """Trains the trees of all parts."""
@@ -106,7 +108,7 @@ class LearnedRatio:
             bits.append(is_member)
         part = _deal(game, scale, rng)
         fits = [self._fit(played, bits, _others(part, one), rng) for one in range(part.max() + 1)]
-        return _Learned(scale, tuple(played), part, tuple(fits))
+        return _Learned(scale, tuple(played), part, tuple(map(boosted.read, fits)))
 
     def _fit(
         self, played: list[Columns], bits: list[Bool[Array, "2 n"]], rows: Int[Array, " k"], rng: np.random.Generator
@@ -144,14 +146,14 @@ class _Learned:
     scale: float
     played: tuple[Columns, ...]
     part: Int[Array, " n"]
-    fits: tuple[Any, ...]
+    fits: tuple[boosted.Boosted, ...]
 
     def judge(self, columns: Columns) -> Float[Array, "t n"]:
         """Log-odds of all records under some targets, each by trees that were trained on other records."""
         scores = np.empty(columns.values.shape[:2])
         for part, fit in enumerate(self.fits):
             rows = np.flatnonzero(self.part == part)
-            scores[:, rows] = fit.decision_function(columns.of(rows)).reshape(len(scores), -1)
+            scores[:, rows] = fit.odds(columns.of(rows)).reshape(len(scores), -1)
         return scores
 
 

@@ -120,6 +120,22 @@ def test_passages_are_counted_beside_their_control(result):
     assert "their labels" not in page
 
 
+def test_forced_scores_of_ez_mia_are_counted_in_result_and_report(result):
+    whole, _ = auc_rows(result)
+    found = whole["forced"]["ez_mia"]
+    outputs, truth = (next(result.rglob(name)) for name in ("outputs.npz", "truth.npz"))
+    with np.load(outputs) as outputs, np.load(truth) as truth:
+        member = truth["member"]
+        there = outputs["token_log_probs"][: len(member), 0, : member.shape[1]] < 0
+        right = outputs["token_hits"][: len(member), 0, : member.shape[1]] == 1
+    certain = (right | ~there).all(-1)
+    for name, counted in (("members", member), ("nonmembers", ~member)):
+        assert found[name]["certain"] == (certain & counted).sum()
+        assert found[name]["of"] == counted.sum()
+    told = sum(found["members"][kind] for kind in ("certain", "not_lowered", "not_raised"))
+    assert f"ez_mia sets {told:,} of {found['members']['of']:,} for used texts" in (result / "report.html").read_text()
+
+
 def test_texts_without_named_attacks_get_those_that_read_texts(texts):
     settings = chain(BASE, TUNE)
     del settings["attack"]

@@ -32,7 +32,7 @@ from dosimeter.families.membership.case.texts import (
     classes_or_tokens,
     hold_texts,
     notes_of_texts,
-    passages,
+    told_of_texts,
     usual_tokens,
     withheld_of_texts,
 )
@@ -325,7 +325,7 @@ class StatedCase:
             },
             "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
-            **passages(system.pool, np.arange(len(design.ids)), design, observations, system.seed),
+            **told_of_texts(system.pool, np.arange(len(design.ids)), self.arena, observations, self.running),
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 

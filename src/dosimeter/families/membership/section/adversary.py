@@ -160,6 +160,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Trained", _own_models(result)),
         *_later_stages(result),
         *_passages(result),
+        *_forced(result),
         (
             "Judged by",
             f"{judged} Each target was trained on {data['members_per_target']:,} records. "
@@ -186,6 +187,24 @@ def _passages(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             "they had never seen, which shows how many anybody could continue so.",
         )
     ]
+
+
+def _forced(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How many scores of EZ-MIA a rule sets where the text cannot; nothing where it did not run."""
+    told = []
+    for name, found in result.get("details", {}).get("forced", {}).items():
+        parts = [
+            f"{sum(part[kind] for kind in ('certain', 'not_lowered', 'not_raised')):,} of {part['of']:,} for {of}"
+            for of, part in (("used texts", found["members"]), ("texts never seen", found["nonmembers"]))
+        ]
+        certain, low, high = (
+            sum(part[kind] for part in found.values()) for kind in ("certain", "not_lowered", "not_raised")
+        )
+        told.append(
+            f"{name} sets {' and '.join(parts)} by a rule: {certain:,} at the top since the target errs nowhere, "
+            f"{low:,} high since no wrong token lost anything, {high:,} low since none gained."
+        )
+    return [("Forced scores", " ".join(told))] if told else []
 
 
 def _held(result: Mapping[str, Any]) -> str:

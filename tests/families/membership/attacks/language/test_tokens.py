@@ -175,6 +175,21 @@ def test_forced_and_tied_scores_are_counted():
     assert "highest" not in ties(loose, {"loss": np.full(T, 0.1)}, "loss").message
 
 
+def test_scores_that_a_rule_of_ez_mia_sets_are_told_by_kind():
+    """By hand: no error; errors that only gain; that only lose; that change nothing; and an ordinary text."""
+    gains, hits = np.zeros((1, 1, 5, 2)), np.zeros((1, 1, 5, 2))
+    hits[0, 0, 0] = 1
+    gains[0, 0] = [[1, -1], [1, 2], [-1, -2], [1e-4, -1e-4], [1, -1]]
+    outputs = {"token_log_probs": gains - 9, "token_hits": hits}
+    texts = Texts(np.full(5, 3), np.full(5, 30), {"token_log_probs": np.full((5, 2), -9.0)})
+    game = MembershipGame(np.arange(5), np.zeros(5, int), 1, outputs, {}, np.zeros((0, 5), bool), texts=texts)
+    found = ATTACKS["ez_mia"]().forced(game)
+    assert found.certain[0].tolist() == [True, False, False, False, False]
+    assert found.not_lowered[0].tolist() == [False, True, False, True, False]
+    assert found.not_raised[0].tolist() == [False, False, True, False, False]
+    assert ATTACKS["ez_mia"](floor=1e-5).forced(game).not_lowered[0].tolist() == [False, True, False, False, False]
+
+
 def test_numbers_of_a_text_count_tokens_that_the_model_is_sure_of():
     logs = np.array([[[[0.0, -4.0, 0.0, 0.0, 0.0, -1.0, 0.0]]]])  # six tokens, of which four are certain; then the end
     read = {"token_log_probs": logs, "token_means": logs * 0, "token_deviations": np.ones_like(logs)}

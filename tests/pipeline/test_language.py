@@ -188,6 +188,19 @@ def prepared(settings, texts):
     return prepare(parse(settings, base=texts), store=Store(texts / "store"))
 
 
+def test_the_base_is_asked_about_known_texts_where_an_attack_compares_them(texts):
+    settings = chain(BASE, {**TUNE, "rows": "0:160"}, labelled=60)
+    (case,) = prepared(settings, texts).cases.values()
+    assert case.arena.holdings.texts is None
+    settings["attack"] += [{"name": "ez_mia"}, {"name": "simple_shot", "features": "texts-and-base", "shots": 5}]
+    (case,) = prepared(settings, texts).cases.values()
+    assert case.refusals() == {}
+    split = case.split
+    wanted = split.pool[np.concatenate([split.candidates, split.known])]
+    assert len(split.known) >= 60
+    assert case.arena.holdings.texts.rows.tolist() == wanted.tolist()
+
+
 def refused(settings, texts):
     (case,) = prepared(settings, texts).cases.values()
     return case.refusals()

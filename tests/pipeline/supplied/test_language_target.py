@@ -107,11 +107,12 @@ def test_nothing_is_shown_of_a_model_that_saw_neither_half(tmp_path):
 @pytest.mark.parametrize(("model", "leaks"), [(world.tuned, True), (world.innocent, False)], ids=["leaky", "innocent"])
 def test_few_texts_of_known_membership_tell_of_the_others(model, leaks, tmp_path):
     attacks = [{"name": name, "features": "texts", "episodes": 20} for name in ("simple_shot", "laplacian_shot")]
-    asked(tmp_path / "run", model(), threats=[{"labelled": 44}], attacks=attacks)
+    attacks.append({"name": "simple_shot", "features": "texts-and-base", "episodes": 20, "id": "beside the base"})
+    asked(tmp_path / "run", model(), base=world.base(), threats=[{"labelled": 44}], attacks=attacks)
     whole, found, _ = read(tmp_path / "run")
     assert {one["status"] for one in whole["attacks"]} == {"ok"}
     assert whole["data"]["candidates"] == 156
-    for one in ("simple_shot mended", "laplacian_shot mended"):
+    for one in ("simple_shot mended", "laplacian_shot mended", "beside the base"):
         assert (found[one]["low"] > 0.5) == leaks
         assert leaks or found[one]["high"] >= 0.5
 

@@ -20,7 +20,7 @@ from dosimeter.data.views import unfit
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.case.blind_job import BlindJob
 from dosimeter.families.membership.case.collect import count_distinct, save_evidence
-from dosimeter.families.membership.case.holdings import supplied_holdings
+from dosimeter.families.membership.case.holdings import reads_known_texts, supplied_holdings
 from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
 from dosimeter.families.membership.case.resources import resources_of
 from dosimeter.families.membership.case.shadows import AnyShadow, shadows_of_classes, shadows_of_texts
@@ -247,7 +247,13 @@ class StatedCase:
         if self.system.language is None:
             return replace(self, asked=key)
         with one_thread():
-            return replace(self, asked=key, held=hold_texts(self.system, len(self.design.ids)))
+            return replace(self, asked=key, held=hold_texts(self.system, self._texts_read))
+
+    @property
+    def _texts_read(self) -> int:
+        """Number of texts that are compared with the base: the judged ones, and the known ones after them."""
+        known = reads_known_texts([row.attack.needs for row in self.running])
+        return self.design.training.shape[1] if known else len(self.design.ids)
 
     @property
     def _readable(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.attacks.language.ez_mia import EZMIA
+from dosimeter.families.membership.attacks.language.ez_mia import EZMIA, forced
 from dosimeter.families.membership.case.collect import most_frequent
 from dosimeter.families.membership.game import MembershipGame
 from dosimeter.families.membership.observe.language import entry_of, text_signals
@@ -150,19 +150,21 @@ def told_of_texts(
         ran: attacks that were run.
     """
     found = {
-        "passages": _passages(records.lengths[rows], arena, observations),
+        "passages": _passages(records, rows, arena, observations),
         "forced": _forced(arena, observations, ran),
     }
     return {name: told for name, told in found.items() if told}
 
 
-def _passages(lengths: Int[Array, " n"], arena: Arena, observations: Observations) -> dict[str, Any]:
+def _passages(records: Dataset, rows: Int[Array, " n"], arena: Arena, observations: Observations) -> dict[str, Any]:
     """How many texts a target gives word for word, of those that it used and of those that it never saw."""
     if "continued_tokens" not in observations.signals:
         return {}
     design = arena.design
     member, n = design.member[: design.targets], len(design.ids)
-    whole = observations.signals["continued_tokens"][: len(member), 0, :n] >= np.minimum(BLOCK, lengths - 1)
+    whole = observations.signals["continued_tokens"][: len(member), 0, :n] >= np.minimum(
+        BLOCK, records.lengths[rows] - 1
+    )
     found: dict[str, Any] = {"tokens": BLOCK}
     for name, counted in (("members", member), ("nonmembers", ~member)):
         rng = generator(arena.seed, f"passages {name}")
@@ -184,7 +186,7 @@ def _forced(arena: Arena, observations: Observations, ran: Sequence[NamedAttack]
     game = MembershipGame(design.ids, design.labels, design.classes, outputs, {}, np.zeros((0, n), bool), texts=texts)
     told = {}
     for name, attack in own.items():
-        each = vars(attack.forced(game))
+        each = vars(forced(attack, game))
         told[name] = {
             part: {"of": int(counted.sum()), **{kind: int((rows & counted).sum()) for kind, rows in each.items()}}
             for part, counted in (("members", member), ("nonmembers", ~member))

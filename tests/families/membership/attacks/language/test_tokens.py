@@ -7,7 +7,7 @@ import oracles_language as oracles
 import pytest
 
 from dosimeter.families.membership.attacks import ATTACKS
-from dosimeter.families.membership.attacks.language.ez_mia import TOP
+from dosimeter.families.membership.attacks.language.ez_mia import EZMIA, TOP, forced
 from dosimeter.families.membership.attacks.language.numbers import numbers_of
 from dosimeter.families.membership.game import MembershipGame
 from dosimeter.families.membership.gates.numbers import ties
@@ -183,11 +183,11 @@ def test_scores_that_a_rule_of_ez_mia_sets_are_told_by_kind():
     outputs = {"token_log_probs": gains - 9, "token_hits": hits}
     texts = Texts(np.full(5, 3), np.full(5, 30), {"token_log_probs": np.full((5, 2), -9.0)})
     game = MembershipGame(np.arange(5), np.zeros(5, int), 1, outputs, {}, np.zeros((0, 5), bool), texts=texts)
-    found = ATTACKS["ez_mia"]().forced(game)
+    found = forced(EZMIA(), game)
     assert found.certain[0].tolist() == [True, False, False, False, False]
     assert found.not_lowered[0].tolist() == [False, True, False, True, False]
     assert found.not_raised[0].tolist() == [False, False, True, False, False]
-    assert ATTACKS["ez_mia"](floor=1e-5).forced(game).not_lowered[0].tolist() == [False, True, False, False, False]
+    assert forced(EZMIA(floor=1e-5), game).not_lowered[0].tolist() == [False, True, False, False, False]
 
 
 def test_numbers_of_a_text_count_tokens_that_the_model_is_sure_of():

@@ -66,22 +66,38 @@ class EZMIA:
         Raises:
             ValueError: the game lacks what it needs.
         """
-        wrong, raised, lowered = self._sums(game)
-        scores = np.log(np.maximum(raised, self.floor)) - np.log(np.maximum(lowered, self.floor))
-        return Scores(game.ids, np.where(wrong, scores, TOP))
+        errs = tokens.require(game, self) & (game.outputs["token_hits"][:, 0] == 0)
+        return Scores(game.ids, ratios(tokens.gains(game), errs, self.floor))
 
-    def forced(self, game: MembershipGame) -> Forced:
-        """Says which scores are forced; the ratio of the others is that of the paper.
 
-        Raises:
-            ValueError: the game lacks what it needs.
-        """
-        wrong, raised, lowered = self._sums(game)
-        low = wrong & (lowered < self.floor)
-        return Forced(~wrong, low, wrong & ~low & (raised < self.floor))
+def forced(attack: EZMIA, game: MembershipGame) -> Forced:
+    """Says which scores of an attack are forced; the ratio of the others is that of the paper.
 
-    def _sums(self, game: MembershipGame) -> tuple[Bool[Array, "t n"], Float[Array, "t n"], Float[Array, "t n"]]:
-        """Whether the target errs in a text, and what its wrong places gained and lost, nats."""
-        wrong = tokens.require(game, self) & (game.outputs["token_hits"][:, 0] == 0)
-        gain = np.where(wrong, tokens.gains(game), 0.0)
-        return wrong.any(-1), np.maximum(gain, 0).sum(-1), np.maximum(-gain, 0).sum(-1)
+    Raises:
+        ValueError: the game lacks what the attack needs.
+    """
+    errs = tokens.require(game, attack) & (game.outputs["token_hits"][:, 0] == 0)
+    wrong, raised, lowered = _sums(tokens.gains(game), errs)
+    low = wrong & (lowered < attack.floor)
+    return Forced(~wrong, low, wrong & ~low & (raised < attack.floor))
+
+
+def ratios(gains: Float[Array, "*t n k"], errs: Bool[Array, "*t n k"], floor: float) -> Float[Array, "*t n"]:
+    """Log of what wrong places gained over what they lost; `TOP` for a text without any.
+
+    Args:
+        gains: log-probability under the target less that under the base, nats.
+        errs: where a text has a token that is not the target's likeliest.
+        floor: of both sums, nats.
+    """
+    wrong, raised, lowered = _sums(gains, errs)
+    scores = np.log(np.maximum(raised, floor)) - np.log(np.maximum(lowered, floor))
+    return np.asarray(np.where(wrong, scores, TOP))
+
+
+def _sums(
+    gains: Float[Array, "*t n k"], errs: Bool[Array, "*t n k"]
+) -> tuple[Bool[Array, "*t n"], Float[Array, "*t n"], Float[Array, "*t n"]]:
+    """Whether the target errs in a text, and what its wrong places gained and lost, nats."""
+    own = np.where(errs, gains, 0.0)
+    return np.asarray(errs.any(-1)), np.maximum(own, 0).sum(-1), np.maximum(-own, 0).sum(-1)

@@ -122,10 +122,16 @@ def test_texts_of_one_person_are_one_piece_of_evidence(tmp_path):
         own = [(text.replace('"', "'"), f"{name} {row // 4}") for row, text in enumerate(world.texts()[rows][:48])]
         table = "\n".join(["text,person", *(f'"{text}",{person}' for text, person in own)])
         (tmp_path / f"{name}.csv").write_text(table, encoding="utf-8")
-    asked(tmp_path / "run", members=tmp_path / "in.csv", nonmembers=tmp_path / "out.csv")
+    read_by = ("text_loss", "extraction", "count")
+    asked(tmp_path / "run", members=tmp_path / "in.csv", nonmembers=tmp_path / "out.csv", attacks=read_by)
     whole, found, gates = read(tmp_path / "run")
     assert (whole["data"]["candidates"], whole["data"]["persons"]) == (96, 24)
     assert "I9" in gates
+    given = whole["passages"]["members"]
+    assert given["persons"]["of"] == 12
+    assert (given["persons"]["exact"] > 0) == (given["exact"] > 0)
+    assert given["persons"]["exact"] <= given["exact"]
+    assert "of 12 persons." in (tmp_path / "run" / "report.html").read_text("utf-8")
     asked(tmp_path / "alone", members=world.texts()[world.MEMBERS][:48], nonmembers=world.texts()[world.OTHERS][:48])
     _, single, _ = read(tmp_path / "alone")
     assert found["text_loss"]["value"] == pytest.approx(single["text_loss"]["value"], abs=0.01)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
-from dosimeter.data.supplied import held_of
+from dosimeter.data.supplied import held_of, join_column
 from dosimeter.data.views import unfit
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.case.blind_job import BlindJob
@@ -331,7 +331,14 @@ class StatedCase:
             },
             "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
-            **told_of_texts(system.pool, np.arange(len(design.ids)), self.arena, observations, self.running),
+            **told_of_texts(
+                system.pool,
+                np.arange(len(design.ids)),
+                self.arena,
+                observations,
+                self.running,
+                join_column(members.persons, others.persons),
+            ),
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 

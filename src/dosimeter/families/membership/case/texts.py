@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from dosimeter.data import Dataset
@@ -138,7 +138,12 @@ def classes_or_tokens(records: Dataset, labels: Int[Array, " n"]) -> dict[str, A
 
 
 def told_of_texts(
-    records: Dataset, rows: Int[Array, " n"], arena: Arena, observations: Observations, ran: Sequence[NamedAttack]
+    records: Dataset,
+    rows: Int[Array, " n"],
+    arena: Arena,
+    observations: Observations,
+    ran: Sequence[NamedAttack],
+    persons: Array | None = None,
 ) -> dict[str, Any]:
     """What run.json says of memorised passages and of forced scores; nothing of what no attack asks for.
 
@@ -148,15 +153,19 @@ def told_of_texts(
         arena: where the attacks played.
         observations: signals of all models.
         ran: attacks that were run.
+        persons: whose the judged texts are, by name `[n]`, where `records` do not say.
     """
+    own = persons if records.persons is None else records.persons[rows]
     found = {
-        "passages": _passages(records, rows, arena, observations),
+        "passages": _passages(records, rows, arena, observations, own),
         "forced": _forced(arena, observations, ran),
     }
     return {name: told for name, told in found.items() if told}
 
 
-def _passages(records: Dataset, rows: Int[Array, " n"], arena: Arena, observations: Observations) -> dict[str, Any]:
+def _passages(
+    records: Dataset, rows: Int[Array, " n"], arena: Arena, observations: Observations, persons: Array | None
+) -> dict[str, Any]:
     """How many texts a target gives word for word, of those that it used and of those that it never saw."""
     if "continued_tokens" not in observations.signals:
         return {}
@@ -171,7 +180,15 @@ def _passages(records: Dataset, rows: Int[Array, " n"], arena: Arena, observatio
         value = accuracy(whole, counted, record=design.record, rng=rng)
         ends = {"value": value.value, "low": value.low, "high": value.high, "method": value.method}
         found[name] = {"exact": int((whole & counted).sum()), "of": int(counted.sum()), **ends}
+        if persons is not None:
+            person = np.unique(persons, return_inverse=True)[1]
+            found[name]["persons"] = {"exact": _persons(person, whole & counted), "of": _persons(person, counted)}
     return found
+
+
+def _persons(person: Int[Array, " n"], chosen: Bool[Array, "t n"]) -> int:
+    """Persons of whom some text is chosen, summed over targets."""
+    return sum(len(np.unique(person[row])) for row in chosen)
 
 
 def _forced(arena: Arena, observations: Observations, ran: Sequence[NamedAttack]) -> dict[str, Any]:

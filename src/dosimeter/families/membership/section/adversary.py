@@ -179,12 +179,16 @@ def _passages(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     def told(part: Mapping[str, Any]) -> str:
         return f"{part['exact']:,} of {part['of']:,} ({words.percent_range(part['low'], part['high'])})"
 
+    people = [part.get("persons") for part in (found["members"], found["nonmembers"])]
+    whose = " and ".join(f"{one['exact']:,} of {one['of']:,}" for one in people if one)
+
     return [
         (
             "Word for word",
             f"Asked for the last {found['tokens']} tokens of a text after those before them, the targets gave all of "
             f"them for {told(found['members'])} texts that they had used, and for {told(found['nonmembers'])} that "
-            "they had never seen, which shows how many anybody could continue so.",
+            "they had never seen, which shows how many anybody could continue so."
+            + (f" These are texts of {whose} persons." if whose else ""),
         )
     ]
 

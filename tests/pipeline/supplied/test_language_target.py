@@ -56,7 +56,7 @@ def test_every_attack_without_shadows_runs_and_finds_the_leak(leaky):
     assert found["count"]["value"] == pytest.approx(0.5, abs=0.02)
     assert whole["data"]["vocabulary"] == world.VOCABULARY
     assert whole["data"]["classes"] is None
-    assert {gates[one]["status"] for one in ("P1", "I1", "I7", "I10")} == {"pass"}
+    assert {gates[one]["status"] for one in ("P1", "I1", "I7", "I10", "I11")} == {"pass"}
     assert gates["P12"]["status"] == "warn"
     assert whole["passages"]["members"]["of"] == 100
     assert "36 tokens; what follows there is not read" in gates["I4"]["message"]
@@ -151,6 +151,7 @@ def test_texts_that_differ_without_the_model_show_nothing(change, tmp_path):
     _, found, gates = read(tmp_path / "run")
     assert found["text_loss"]["low"] > 0.5  # members are old and others new, and any score tells them apart
     assert gates["P1"]["status"] == "fail"
+    assert gates["I11"]["status"] == "warn"
     assert result.status == "withdrawn"
 
 
@@ -259,7 +260,7 @@ def test_attacks_that_lack_something_are_refused_with_the_reason(tmp_path):
     assert "needs shadow models: give `base`, and as `fit` the settings" in refused["lira online"]
     assert "needs 4 texts outside every model, got 0: give a population" in refused["recall"]
     assert "texts of a language model do not have" in refused["modified_entropy"]
-    assert "I10" not in gates
+    assert not {"I10", "I11"} & set(gates)
 
 
 def test_a_very_long_text_is_cut_and_said_to_be(tmp_path):

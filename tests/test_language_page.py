@@ -27,3 +27,34 @@ def test_the_controls_find_nothing_and_attacks_with_the_base_do(written):
         assert abs(row["auc"]["mean"] - 0.5) < 0.05
     assert stored["attacks"]["base_reference"]["auc"]["low"] > 0.5
     assert stored["attacks"]["ez_mia"]["less base_reference"]["auc"]["low"] > 0
+
+
+def test_attacks_with_the_base_reach_what_the_pilots_found(written):
+    """Bars of the pilots: their means less two standard errors, for other seeds of the same recipe."""
+    stored = json.loads(written.STORED.read_text("utf-8"))
+    found, few = stored["attacks"], stored["few shot"]["attacks"]
+    for name, area, rate in (("ez_mia", 0.95, 0.39), ("wbc", 0.95, 0.42)):
+        assert found[name]["auc"]["mean"] >= area
+        assert found[name]["tpr"]["mean"] >= rate
+    assert found["ez_mia"]["less base_reference"]["auc"]["mean"] >= 0.067
+    assert found["ez_mia"]["less base_reference"]["tpr"]["mean"] >= 0.26
+    assert abs(found["wbc"]["auc"]["mean"] - found["wbc, other windows"]["auc"]["mean"]) <= 0.01
+    beside = few["texts-and-base"]
+    assert beside["less loss"]["auc"]["mean"] >= 0.084
+    assert beside["less base_reference"]["auc"]["mean"] >= 0.064
+    assert beside["less ez_mia"]["auc"]["low"] <= 0.01  # and so no gain over it is claimed
+    assert abs(few["logits"]["auc"]["mean"] - 0.5) <= 0.02
+
+
+def test_texts_are_found_the_surer_the_more_often_they_were_used(written):
+    rates = [one["base_reference"] / one["n"] for one in json.loads(written.STORED.read_text("utf-8"))["canaries"]]
+    assert rates == sorted(rates)
+    assert rates[-1] > rates[0]
+
+
+def test_what_the_page_says_of_another_base_is_stored(written):
+    text = written.PAGE.read_text("utf-8")
+    stored = json.loads((written.STORED.parent / "language_far_base.json").read_text("utf-8"))
+    assert f"had a loss of {stored['base loss']:.2f}" in text
+    for name in ("ez_mia", "base_reference"):
+        assert written.ends(stored["attacks"][name]["auc"]) in text

@@ -120,6 +120,22 @@ def test_passages_are_counted_beside_their_control(result):
     assert "their labels" not in page
 
 
+def test_forced_scores_of_ez_mia_are_counted_in_result_and_report(result):
+    whole, _ = auc_rows(result)
+    found = whole["forced"]["ez_mia"]
+    outputs, truth = (next(result.rglob(name)) for name in ("outputs.npz", "truth.npz"))
+    with np.load(outputs) as outputs, np.load(truth) as truth:
+        member = truth["member"]
+        there = outputs["token_log_probs"][: len(member), 0, : member.shape[1]] < 0
+        right = outputs["token_hits"][: len(member), 0, : member.shape[1]] == 1
+    certain = (right | ~there).all(-1)
+    for name, counted in (("members", member), ("nonmembers", ~member)):
+        assert found[name]["certain"] == (certain & counted).sum()
+        assert found[name]["of"] == counted.sum()
+    told = sum(found["members"][kind] for kind in ("certain", "not_lowered", "not_raised"))
+    assert f"ez_mia sets {told:,} of {found['members']['of']:,} for used texts" in (result / "report.html").read_text()
+
+
 def test_texts_without_named_attacks_get_those_that_read_texts(texts):
     settings = chain(BASE, TUNE)
     del settings["attack"]
@@ -170,6 +186,19 @@ def test_a_folder_of_transformers_is_a_given_base(texts):
 
 def prepared(settings, texts):
     return prepare(parse(settings, base=texts), store=Store(texts / "store"))
+
+
+def test_the_base_is_asked_about_known_texts_where_an_attack_compares_them(texts):
+    settings = chain(BASE, {**TUNE, "rows": "0:160"}, labelled=60)
+    (case,) = prepared(settings, texts).cases.values()
+    assert case.arena.holdings.texts is None
+    settings["attack"] += [{"name": "ez_mia"}, {"name": "simple_shot", "features": "texts-and-base", "shots": 5}]
+    (case,) = prepared(settings, texts).cases.values()
+    assert case.refusals() == {}
+    split = case.split
+    wanted = split.pool[np.concatenate([split.candidates, split.known])]
+    assert len(split.known) >= 60
+    assert case.arena.holdings.texts.rows.tolist() == wanted.tolist()
 
 
 def refused(settings, texts):

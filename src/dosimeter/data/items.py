@@ -37,6 +37,9 @@ def pair(value: object, name: str) -> tuple[Array, Array]:
     whole = _whole_tensors(value)
     if whole is not None:
         return as_array(whole[0], f"{name}: inputs"), as_array(whole[1], f"{name}: labels")
+    if hasattr(value, "to_pandas") and not isinstance(value, np.ndarray):
+        made = f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+        raise DataError(f"{name}: must be {FORMS}, got {made}: use .to_pandas()")
     if isinstance(value, Mapping | np.ndarray) or not hasattr(value, "__getitem__") or not hasattr(value, "__len__"):
         stream = hasattr(value, "__iter__") and not hasattr(value, "__len__")
         remedy = "a stream has no positions, collect it into arrays" if stream else "give one of these"

@@ -15,6 +15,8 @@ from dosimeter.data.cells import Cells, Held, from_pandas, loses
 from dosimeter.data.cells import together as joined_cells
 from dosimeter.data.dataset import TEXT_CLASS, Dataset, content_ids
 from dosimeter.data.duplicates import contents
+from dosimeter.data.files.columns import arrow_columns, whole_characters
+from dosimeter.data.files.huggingface import from_huggingface, is_huggingface
 from dosimeter.data.files.tables import from_table, texts_table
 from dosimeter.data.files.texts import as_texts
 from dosimeter.data.files.tokens import tokens
@@ -25,6 +27,8 @@ from dosimeter.data.reference import read
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import one_line, quote
+
+FORMS_OF_TEXTS = "a list of texts, a data frame or columns with one named text, or a reference such as 'data.csv'"
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,9 @@ def read_parts(
 
     Args:
         parts: name, as in "members", to a `Dataset`, `(inputs, labels)`, a map-style `torch.utils.data.Dataset` of
-            `(x, y)`, a pandas DataFrame, or a reference or path that `load` reads. Inputs may be a DataFrame without
-            labels, or a list of texts. With the option `level` a part may be a list of texts alone.
+            `(x, y)`, a pandas DataFrame, a data set of `datasets`, or a reference that `load` reads. Inputs may be
+            a DataFrame without labels, or a list of texts. With the option `level` a part may be a list or a column of
+            texts alone, or columns by name.
         seed: handed to a function that a reference names.
         base: the folder that paths start from; None is the working directory.
         options: options for reading tables and references; `classes` also for arrays.
@@ -144,9 +149,11 @@ def _read(value: object, request: Request) -> _Part:
     if isinstance(value, str | Path):
         named = replace(request, name=f"{request.name}: {one_line(value, 500)}")
         return _Part(replace(read(str(value), named), name=request.name), declared=options.classes is not None)
-    if options.level is not None and isinstance(value, list | tuple | np.ndarray):
-        return _Part(_listed_texts(value, request), declared=True)
+    if is_huggingface(value):
+        return _Part(from_huggingface(value, request), declared=options.classes is not None)
     pandas = sys.modules.get("pandas")
+    if options.level is not None and not (pandas is not None and isinstance(value, pandas.DataFrame)):
+        return _Part(_texts_of_any(value, request), declared=True)
     if pandas is not None and isinstance(value, pandas.DataFrame):
         table = _arrow(value, request.name)
         return _Part(from_table(table, request, primary=True), declared=options.classes is not None)
@@ -155,6 +162,21 @@ def _read(value: object, request: Request) -> _Part:
         return _frame_beside_labels(*beside, request)
     inputs, labels = pair(value, request.name)
     return _arrays(inputs, labels, request)
+
+
+def _texts_of_any(value: Any, request: Request) -> Dataset:
+    """Texts for a language model in a list, in one column, or in columns by name.
+
+    Raises:
+        DataError: they are in nothing of the kind.
+    """
+    if isinstance(value, Mapping):
+        return from_table(arrow_columns(value, request.name, "give lists of one length, of texts or numbers"), request)
+    if hasattr(value, "to_pandas") and hasattr(value, "columns"):
+        return from_table(_arrow(value.to_pandas(), request.name), request, primary=True)
+    if isinstance(value, list | tuple | np.ndarray) or (hasattr(value, "__iter__") and hasattr(value, "__len__")):
+        return _listed_texts(list(value), request)
+    raise DataError(f"{request.name}: must be {FORMS_OF_TEXTS}, got {type(value).__name__}: put its texts in a list")
 
 
 def _listed_texts(value: Any, request: Request) -> Dataset:
@@ -239,7 +261,7 @@ def _arrow(frame: Any, name: str) -> Any:
     sparse = [column for column in frame.columns if hasattr(frame[column], "sparse")]
     if sparse:
         raise DataError(f"{name}: columns must be dense, got sparse {quote(sparse[0])}: use .sparse.to_dense()")
-    with as_data_error(name, "give each column one type"):
+    with as_data_error(name, "give each column one type"), whole_characters(frame, name):
         return from_pandas(frame)
 
 

@@ -11,6 +11,7 @@ from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
 from dosimeter.foundation.user_code import call_user
 from dosimeter.foundation.wording import one_line, quote
 from dosimeter.models.names import ARCHITECTURES
+from dosimeter.models.size import check_size
 
 
 def build(reference: str, shape: tuple[int, ...], classes: int, options: Mapping[str, Any], *, place: str) -> nn.Module:
@@ -38,8 +39,12 @@ def build(reference: str, shape: tuple[int, ...], classes: int, options: Mapping
                 "`return` and the module"
             )
         return model
+    builder = ARCHITECTURES[reference]
     try:
-        return ARCHITECTURES[reference](shape, classes, **options)
+        if reference != "causal-lm" and "weights" not in options:  # a folder's size is checked where it is read
+            key = repr((reference, shape, classes, sorted(options.items())))
+            check_size(lambda: builder(shape, classes, **options), key, f"options: model {reference!r}")
+        return builder(shape, classes, **options)
     except AuditError as error:
         raise type(error)(*[f"{place}: {problem}" for problem in error.problems]) from error
     except (TypeError, ValueError, RuntimeError, MemoryError) as error:

@@ -16,6 +16,7 @@ from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
 from dosimeter.foundation.user_code import is_file, resolve
 from dosimeter.foundation.wording import describe, one_line, quote
 from dosimeter.models.architectures import as_float
+from dosimeter.models.size import check_gradients
 from dosimeter.training.chain import Link, build_chain, parts_of
 from dosimeter.training.charges import charges
 from dosimeter.training.construction.trying import check_fight
@@ -218,6 +219,7 @@ def check_training(trained: nn.Module, link: Link, example: Tensor, records: Ten
         records: what they were made from, if that is something else.
 
     Raises:
+        ConfigError: the gradients do not fit into memory.
         TrainingError: no parameters, no gradient, a defense needs what is not there, or the model raised.
     """
     place = f"stage {link.name!r}, model {link.model or 'of its parent'!r}"
@@ -226,6 +228,7 @@ def check_training(trained: nn.Module, link: Link, example: Tensor, records: Ten
         raise TrainingError(
             f"{place}: must have parameters to train, got none: add a layer, or correct `requires_grad`"
         )
+    check_gradients(trained, place)
     try:
         hp, labels = link.hyperparameters, example if link.language else torch.arange(len(example))
         with charges(trained, hp, example) as charge, defended_features(trained, hp, example), seed_torch(0):

@@ -56,7 +56,7 @@ def test_every_attack_without_shadows_runs_and_finds_the_leak(leaky):
     assert found["count"]["value"] == pytest.approx(0.5, abs=0.02)
     assert whole["data"]["vocabulary"] == world.VOCABULARY
     assert whole["data"]["classes"] is None
-    assert {gates[one]["status"] for one in ("P1", "I1", "I7", "I10")} == {"pass"}
+    assert {gates[one]["status"] for one in ("P1", "I1", "I7", "I10", "I11")} == {"pass"}
     assert gates["P12"]["status"] == "warn"
     assert whole["passages"]["members"]["of"] == 100
     assert "36 tokens; what follows there is not read" in gates["I4"]["message"]
@@ -107,11 +107,12 @@ def test_nothing_is_shown_of_a_model_that_saw_neither_half(tmp_path):
 @pytest.mark.parametrize(("model", "leaks"), [(world.tuned, True), (world.innocent, False)], ids=["leaky", "innocent"])
 def test_few_texts_of_known_membership_tell_of_the_others(model, leaks, tmp_path):
     attacks = [{"name": name, "features": "texts", "episodes": 20} for name in ("simple_shot", "laplacian_shot")]
-    asked(tmp_path / "run", model(), threats=[{"labelled": 44}], attacks=attacks)
+    attacks.append({"name": "simple_shot", "features": "texts-and-base", "episodes": 20, "id": "beside the base"})
+    asked(tmp_path / "run", model(), base=world.base(), threats=[{"labelled": 44}], attacks=attacks)
     whole, found, _ = read(tmp_path / "run")
     assert {one["status"] for one in whole["attacks"]} == {"ok"}
     assert whole["data"]["candidates"] == 156
-    for one in ("simple_shot mended", "laplacian_shot mended"):
+    for one in ("simple_shot mended", "laplacian_shot mended", "beside the base"):
         assert (found[one]["low"] > 0.5) == leaks
         assert leaks or found[one]["high"] >= 0.5
 
@@ -121,10 +122,16 @@ def test_texts_of_one_person_are_one_piece_of_evidence(tmp_path):
         own = [(text.replace('"', "'"), f"{name} {row // 4}") for row, text in enumerate(world.texts()[rows][:48])]
         table = "\n".join(["text,person", *(f'"{text}",{person}' for text, person in own)])
         (tmp_path / f"{name}.csv").write_text(table, encoding="utf-8")
-    asked(tmp_path / "run", members=tmp_path / "in.csv", nonmembers=tmp_path / "out.csv")
+    read_by = ("text_loss", "extraction", "count")
+    asked(tmp_path / "run", members=tmp_path / "in.csv", nonmembers=tmp_path / "out.csv", attacks=read_by)
     whole, found, gates = read(tmp_path / "run")
     assert (whole["data"]["candidates"], whole["data"]["persons"]) == (96, 24)
     assert "I9" in gates
+    given = whole["passages"]["members"]
+    assert given["persons"]["of"] == 12
+    assert (given["persons"]["exact"] > 0) == (given["exact"] > 0)
+    assert given["persons"]["exact"] <= given["exact"]
+    assert "of 12 persons." in (tmp_path / "run" / "report.html").read_text("utf-8")
     asked(tmp_path / "alone", members=world.texts()[world.MEMBERS][:48], nonmembers=world.texts()[world.OTHERS][:48])
     _, single, _ = read(tmp_path / "alone")
     assert found["text_loss"]["value"] == pytest.approx(single["text_loss"]["value"], abs=0.01)
@@ -144,6 +151,7 @@ def test_texts_that_differ_without_the_model_show_nothing(change, tmp_path):
     _, found, gates = read(tmp_path / "run")
     assert found["text_loss"]["low"] > 0.5  # members are old and others new, and any score tells them apart
     assert gates["P1"]["status"] == "fail"
+    assert gates["I11"]["status"] == "warn"
     assert result.status == "withdrawn"
 
 
@@ -252,7 +260,7 @@ def test_attacks_that_lack_something_are_refused_with_the_reason(tmp_path):
     assert "needs shadow models: give `base`, and as `fit` the settings" in refused["lira online"]
     assert "needs 4 texts outside every model, got 0: give a population" in refused["recall"]
     assert "texts of a language model do not have" in refused["modified_entropy"]
-    assert "I10" not in gates
+    assert not {"I10", "I11"} & set(gates)
 
 
 def test_a_very_long_text_is_cut_and_said_to_be(tmp_path):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ MISSING = "?"
 """Category of cells that are empty, `?` or null."""
 MOST_CATEGORIES = 1000
 """Most distinct texts in one column; more look like ids or free text."""
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,47 @@ class Feature:
         if self.categories is None:
             return (self.title,)
         return tuple(f"{self.title}={category}" for category in self.categories)
+
+
+def arrow_columns(columns: Mapping[Any, Any], place: str, remedy: str) -> Any:
+    """Columns by name as an Arrow table.
+
+    Args:
+        columns: lists of one length.
+        place: start of messages.
+        remedy: end of them.
+
+    Raises:
+        DataError: they are none.
+    """
+    import pyarrow as pa
+
+    with as_data_error(place, remedy):
+        own = {str(name): list(values) for name, values in columns.items()}
+        with whole_characters(own, place):
+            return pa.table(own)
+
+
+@contextlib.contextmanager
+def whole_characters(columns: Any, place: str) -> Iterator[None]:
+    """Names column and row of half a surrogate pair, which no table of Arrow holds, if the block fails for it.
+
+    Args:
+        columns: values by name, a mapping or a data frame.
+        place: start of the message.
+
+    Raises:
+        DataError: there is one.
+    """
+    try:
+        yield
+    except UnicodeEncodeError as caught:
+        found = (f" in column {quote(name)}, row {row}" for name in columns for row, one in enumerate(columns[name])
+                 if isinstance(one, str) and _HALF.search(one))  # fmt: skip
+        raise DataError(
+            f"{place}: must be text of whole characters, got half of a surrogate pair{next(found, '')}: remove it, or "
+            "read the texts in their own encoding"
+        ) from caught
 
 
 def read_features(table: Any, titles: Sequence[str], request: Request) -> list[Feature]:

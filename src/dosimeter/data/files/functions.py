@@ -10,8 +10,9 @@ import numpy as np
 
 from dosimeter.data.dataset import Dataset
 from dosimeter.data.files.arrays import assemble
+from dosimeter.data.files.columns import arrow_columns
 from dosimeter.data.files.tables import OPTIONS, from_table
-from dosimeter.data.options import Request, as_data_error
+from dosimeter.data.options import Request
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.user_code import relay, resolve
@@ -34,7 +35,9 @@ def load_function(reference: str, request: Request) -> Dataset:
     request.only(*(OPTIONS if texts else ("classes", "noun")))
     result = _call(resolve(reference, error=DataError), request)
     if texts and isinstance(result, Mapping):
-        return from_table(_table(result, request), request)
+        return from_table(
+            arrow_columns(result, request.name, "return lists of one length, of texts or numbers"), request
+        )
     if texts and not (isinstance(result, Dataset) and result.vocabulary is not None):
         raise DataError(
             f"{request.name}: must return columns by name, as {{'text': [...]}}, or a Dataset with a vocabulary, got "
@@ -52,14 +55,6 @@ def load_function(reference: str, request: Request) -> Dataset:
         _array(part, column, request.name) for part, column in zip(result, ("inputs", "labels"), strict=True)
     )
     return assemble({"inputs": inputs, "labels": labels}, request)
-
-
-def _table(columns: Mapping[str, Any], request: Request) -> Any:
-    """Columns that a function returned, as an Arrow table."""
-    import pyarrow as pa
-
-    with as_data_error(request.name, "return lists of one length, of texts or numbers"):
-        return pa.table({str(name): list(values) for name, values in columns.items()})
 
 
 def _call(fn: Callable[..., Any], request: Request) -> Any:

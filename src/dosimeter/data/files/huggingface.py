@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,23 @@ def load_huggingface(source: str, path: Path, request: Request) -> Dataset:
     with as_data_error(request.name, "check the name and the connection"):
         on_disk = path.is_dir()
         found: Any = datasets.load_from_disk(str(path)) if on_disk else datasets.load_dataset(source)
+    return from_huggingface(found, request)
+
+
+def is_huggingface(value: object) -> bool:
+    """Returns whether a value is a data set of the library, or several splits of one; it imports nothing."""
+    library = sys.modules.get("datasets")
+    kinds = tuple(getattr(library, name, None) for name in ("Dataset", "DatasetDict"))
+    return all(isinstance(kind, type) for kind in kinds) and isinstance(value, kinds)  # type: ignore[arg-type]
+
+
+def from_huggingface(found: Any, request: Request) -> Dataset:
+    """A data set of the library in memory, as `load_huggingface` reads it.
+
+    Raises:
+        DataError: a split or a column is missing.
+    """
+    request.only(*OPTIONS, "inputs", "split")
     table = _split(found, request)
     check_attributes(list(table.column_names), _special(request), request)
     label = _column(request.options.label, "label", list(table.column_names), request)

@@ -315,11 +315,14 @@ class Holdings:
         if needs.weights and self.weights is not None and seats is not None:
             weights = replace(self.weights, rows=seats[0], shadow_rows=seats[1])
         n, k = len(game.ids), 0 if game.known is None else len(game.known.ids)
+        known = game.known if needs.labelled else None
+        if known is not None and needs.base and self.texts is not None:
+            known = replace(known, texts=self.texts.between(n, n + k))
         game = replace(
             game,
             head=self.head if needs.features else None,
             retrain=self.retrain if needs.retrain else None,
-            known=game.known if needs.labelled else None,
+            known=known,
             weights=weights,
             texts=self.texts.first(n) if (needs.texts or needs.base) and self.texts is not None else None,
         )

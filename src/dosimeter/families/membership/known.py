@@ -9,6 +9,7 @@ from math import ceil, sqrt
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dosimeter.families.membership.texts import Texts
 from dosimeter.foundation.arrays import Array
 
 
@@ -26,6 +27,7 @@ class Known:
         shadow_in: which shadow did `[s k]`.
         outputs: for each signal the targets' values `[t q k]` or `[t q k c]`.
         shadow_outputs: for each signal the shadows' values `[s q k]` or `[s q k c]`.
+        texts: of a language model: the texts themselves, where an attack compares them with the base, or None.
 
     Raises:
         ValueError: a shape does not fit.
@@ -37,6 +39,7 @@ class Known:
     shadow_in: Bool[Array, "s k"]
     outputs: Mapping[str, Float[Array, "_t q _k *c"]]
     shadow_outputs: Mapping[str, Float[Array, "_s q _k *c"]]
+    texts: Texts | None = None
 
     def __post_init__(self) -> None:
         for kind, table, bits in (
@@ -66,7 +69,8 @@ class Known:
         def pick(which: Array) -> dict[str, Array]:
             return {name: values[which] for name, values in self.shadow_outputs.items()}
 
-        return Known(self.ids, self.labels, self.shadow_in[rows], self.shadow_in[rest], pick(rows), pick(rest))
+        bits = self.shadow_in[rows], self.shadow_in[rest]
+        return Known(self.ids, self.labels, *bits, pick(rows), pick(rest), self.texts)
 
 
 def fewest_of(is_member: Bool[Array, "m k"]) -> int:

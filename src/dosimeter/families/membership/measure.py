@@ -66,7 +66,7 @@ def measure(material: Material) -> Findings:
             "log_mia": [one.to_json() for one in read],
             "curves": {attack: curve_of(material, attack) for attack in real},
             "histograms": {attack: histogram_of(material, attack) for attack in real},
-            **{name: summary[name] for name in ("passages", "resources") if name in summary},
+            **{name: summary[name] for name in ("passages", "forced", "resources") if name in summary},
         },
         not_tested=(*too_many_groups(material), *not_tested(summary, planted=bool(planted))),
         attacks=tuple({**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]),

@@ -26,5 +26,9 @@ class Texts:
 
     def first(self, n: int) -> Texts:
         """The first `n` texts."""
-        base = {name: values[:n] for name, values in self.base.items()}
-        return Texts(self.lengths[:n], self.compressed[:n], base)
+        return self.between(0, n)
+
+    def between(self, start: int, end: int) -> Texts:
+        """Texts from one place to before another."""
+        base = {name: values[start:end] for name, values in self.base.items()}
+        return Texts(self.lengths[start:end], self.compressed[start:end], base)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dosimeter.data.files.gguf import gguf_in
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import describe, one_line, quote
+from dosimeter.models.size import check_size
 
 TASK = "ForCausalLM"
 CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "seq_length")
@@ -162,13 +163,21 @@ def _fresh(settings: dict[str, Any]) -> Any:
     library, kind = _transformers(), settings.get("model_type")
     _check_sizes(settings, "config")
     try:
-        made = library.AutoConfig.for_model(**settings)
-        return library.AutoModelForCausalLM.from_config(made)
+        return _from_config(library, library.AutoConfig.for_model(**settings), "config")
+    except ConfigError:
+        raise
     except Exception as error:  # by kind of model and of mistake
         raise ConfigError(
             f"model 'causal-lm': config must be one of the installed transformers with model_type, got "
             f"{quote(kind)}, {describe(error)}: correct `options.config`"
         ) from error
+
+
+def _from_config(library: Any, made: Any, place: str) -> Any:
+    """A model with fresh weights, if it fits into memory."""
+    build = library.AutoModelForCausalLM.from_config
+    check_size(lambda: build(copy.deepcopy(made)), made.to_json_string(use_diff=False), f"model 'causal-lm': {place}")
+    return build(made)
 
 
 def _from_folder(folder: Path, weights: str | None, *, trust_pickle: bool = False) -> Any:
@@ -181,7 +190,7 @@ def _from_folder(folder: Path, weights: str | None, *, trust_pickle: bool = Fals
     try:
         if weights is None:
             made = library.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            return library.AutoModelForCausalLM.from_config(made)
+            return _from_config(library, made, name)
         safe = any(folder.glob("*.safetensors"))
         if not safe and not trust_pickle:
             raise ConfigError(

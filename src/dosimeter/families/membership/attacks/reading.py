@@ -109,6 +109,8 @@ def _require_texts(game: MembershipGame, needs: Needs) -> None:
         raise ValueError("the attack needs the tokens of texts, got a game without texts: use task = 'language'")
     if needs.base and texts is not None and not texts.base:
         raise ValueError("the attack needs the base of the finetuned model, got none: finetune another stage's model")
+    if needs.base and needs.labelled and (game.known is None or game.known.texts is None):
+        raise ValueError("the attack needs what the base says of the known texts, got none: run it within an audit")
     if needs.tokens and texts is not None and np.median(texts.lengths) - 1 < needs.tokens:
         raise ValueError(
             f"the attack needs texts of which half have at least {needs.tokens} tokens after the first, got "

@@ -25,7 +25,7 @@ from dosimeter.families.membership.case.texts import (
     classes_or_tokens,
     no_base,
     notes_of_texts,
-    passages,
+    told_of_texts,
     usual_tokens,
     withheld_of_texts,
 )
@@ -331,7 +331,7 @@ class DrawnCase:
             },
             "attacks": [row.listed(refused.get(row.id, ""), row.settings_for(classes)) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
-            **passages(system.at_risk, split.pool[split.candidates], design, observations, system.seed),
+            **told_of_texts(system.at_risk, split.pool[split.candidates], self.arena, observations, self.running),
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 

@@ -13,7 +13,7 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.case.texts import texts_job
 from dosimeter.families.membership.design.canaries import Canaries
 from dosimeter.families.membership.design.design import Split
-from dosimeter.families.membership.game import FrozenHead
+from dosimeter.families.membership.game import FrozenHead, Needs
 from dosimeter.families.membership.observe.fleet_jobs import FleetJobs
 from dosimeter.families.membership.observe.signals import SIGNALS
 from dosimeter.families.membership.play.frozen_head import (
@@ -61,8 +61,18 @@ def fleet_holdings(fleet: Fleet, attacks: Sequence[NamedAttack]) -> HoldingsSour
         _head(fleet) if any(one.features for one in needs) and has_frozen_head(fleet.system) else None,
         _retrain(fleet) if any(one.retrain for one in needs) and can_retrain(fleet.system) else None,
         _weights(fleet) if any(one.weights for one in needs) else None,
-        texts_held(fleet.system, attacks, fleet.split.pool[fleet.split.candidates]),
+        texts_held(fleet.system, attacks, fleet.split.pool[_read_as_texts(fleet.split, needs)]),
     )
+
+
+def _read_as_texts(split: Split, needs: Sequence[Needs]) -> Array:
+    """Positions in the pool of texts that attacks compare with the base: the judged ones, and the known ones after."""
+    return np.concatenate([split.candidates, split.known]) if reads_known_texts(needs) else split.candidates
+
+
+def reads_known_texts(needs: Sequence[Needs]) -> bool:
+    """Returns whether an attack compares known texts with the base too."""
+    return any(one.base and one.labelled for one in needs)
 
 
 def texts_held(system: TrainedSystem, attacks: Sequence[NamedAttack], rows: Array) -> TextsJob | None:

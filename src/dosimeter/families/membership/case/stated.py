@@ -15,12 +15,12 @@ from torch import Tensor
 
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
-from dosimeter.data.supplied import held_of
+from dosimeter.data.supplied import held_of, join_column
 from dosimeter.data.views import unfit
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.case.blind_job import BlindJob
 from dosimeter.families.membership.case.collect import count_distinct, save_evidence
-from dosimeter.families.membership.case.holdings import supplied_holdings
+from dosimeter.families.membership.case.holdings import reads_known_texts, supplied_holdings
 from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
 from dosimeter.families.membership.case.resources import resources_of
 from dosimeter.families.membership.case.shadows import AnyShadow, shadows_of_classes, shadows_of_texts
@@ -32,7 +32,7 @@ from dosimeter.families.membership.case.texts import (
     classes_or_tokens,
     hold_texts,
     notes_of_texts,
-    passages,
+    told_of_texts,
     usual_tokens,
     withheld_of_texts,
 )
@@ -40,13 +40,14 @@ from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.design.labelled import set_apart
 from dosimeter.families.membership.design.supplied import check_halves, stated_design, stated_null
 from dosimeter.families.membership.gates.numbers import saturation
-from dosimeter.families.membership.gates.supplied import likeness
+from dosimeter.families.membership.gates.supplied import base_alike, likeness
 from dosimeter.families.membership.observe.observations import supplied_answers
 from dosimeter.families.membership.observe.shadow_job import observe
 from dosimeter.families.membership.observe.signals import readable
 from dosimeter.families.membership.observe.supplied_probes import TRIED, Probing, gives_gradients, probing
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.leaders import Plays, plays_of
+from dosimeter.families.membership.play.texts import TextsHeld
 from dosimeter.families.membership.stored import BLIND, save_game
 from dosimeter.families.membership.threat import HALVES_SET_THRESHOLDS, Threat
 from dosimeter.families.resources import Resources
@@ -247,7 +248,13 @@ class StatedCase:
         if self.system.language is None:
             return replace(self, asked=key)
         with one_thread():
-            return replace(self, asked=key, held=hold_texts(self.system, len(self.design.ids)))
+            return replace(self, asked=key, held=hold_texts(self.system, self._texts_read))
+
+    @property
+    def _texts_read(self) -> int:
+        """Number of texts that are compared with the base: the judged ones, and the known ones after them."""
+        known = reads_known_texts([row.attack.needs for row in self.running])
+        return self.design.training.shape[1] if known else len(self.design.ids)
 
     @property
     def _readable(self) -> tuple[str, ...]:
@@ -300,6 +307,7 @@ class StatedCase:
             saturation(observations.signals, self.access),
             *system.gates,
             *likeness(system, design, observations.correct, self.entries(), blind),
+            *(base_alike(design, TextsHeld(system.store, self.held).load(), system.seed) if self.held else ()),
         ]
         members, others = (system.parts[name] for name in ("members", "nonmembers"))
         population = len(design.population_ids)
@@ -325,7 +333,14 @@ class StatedCase:
             },
             "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
-            **passages(system.pool, np.arange(len(design.ids)), design, observations, system.seed),
+            **told_of_texts(
+                system.pool,
+                np.arange(len(design.ids)),
+                self.arena,
+                observations,
+                self.running,
+                join_column(members.persons, others.persons),
+            ),
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 

@@ -7,18 +7,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.membership.attacks.language.ez_mia import EZMIA, forced
 from dosimeter.families.membership.case.collect import most_frequent
-from dosimeter.families.membership.design.design import Design
+from dosimeter.families.membership.game import MembershipGame
 from dosimeter.families.membership.observe.language import entry_of, text_signals
 from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.families.membership.observe.probes.subject import evaluating
 from dosimeter.families.membership.observe.signals import unlike_task
 from dosimeter.families.membership.observe.text_queries import BLOCK, QUERIES
+from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.texts import OF_BASE, TextsJob, sizes_of
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator
@@ -134,33 +137,78 @@ def classes_or_tokens(records: Dataset, labels: Int[Array, " n"]) -> dict[str, A
     return {"classes": None, "vocabulary": records.vocabulary, "most_frequent_token": share}
 
 
-def passages(
-    records: Dataset, rows: Int[Array, " n"], design: Design, observations: Observations, seed: int
+def told_of_texts(
+    records: Dataset,
+    rows: Int[Array, " n"],
+    arena: Arena,
+    observations: Observations,
+    ran: Sequence[NamedAttack],
+    persons: Array | None = None,
 ) -> dict[str, Any]:
-    """What run.json says of memorised passages; nothing unless an attack asks for them.
-
-    Counted are texts whose last tokens a target gives word for word: of those that it used, and of those that it never
-    saw.
+    """What run.json says of memorised passages and of forced scores; nothing of what no attack asks for.
 
     Args:
         records: whose texts are judged.
         rows: the judged ones.
-        design: who was trained on what.
+        arena: where the attacks played.
         observations: signals of all models.
-        seed: root of all randomness.
+        ran: attacks that were run.
+        persons: whose the judged texts are, by name `[n]`, where `records` do not say.
     """
+    own = persons if records.persons is None else records.persons[rows]
+    found = {
+        "passages": _passages(records, rows, arena, observations, own),
+        "forced": _forced(arena, observations, ran),
+    }
+    return {name: told for name, told in found.items() if told}
+
+
+def _passages(
+    records: Dataset, rows: Int[Array, " n"], arena: Arena, observations: Observations, persons: Array | None
+) -> dict[str, Any]:
+    """How many texts a target gives word for word, of those that it used and of those that it never saw."""
     if "continued_tokens" not in observations.signals:
         return {}
-    lengths = records.lengths[rows]
+    design = arena.design
     member, n = design.member[: design.targets], len(design.ids)
-    whole = observations.signals["continued_tokens"][: len(member), 0, :n] >= np.minimum(BLOCK, lengths - 1)
+    whole = observations.signals["continued_tokens"][: len(member), 0, :n] >= np.minimum(
+        BLOCK, records.lengths[rows] - 1
+    )
     found: dict[str, Any] = {"tokens": BLOCK}
     for name, counted in (("members", member), ("nonmembers", ~member)):
-        rng = generator(seed, f"passages {name}")
+        rng = generator(arena.seed, f"passages {name}")
         value = accuracy(whole, counted, record=design.record, rng=rng)
         ends = {"value": value.value, "low": value.low, "high": value.high, "method": value.method}
         found[name] = {"exact": int((whole & counted).sum()), "of": int(counted.sum()), **ends}
-    return {"passages": found}
+        if persons is not None:
+            person = np.unique(persons, return_inverse=True)[1]
+            found[name]["persons"] = {"exact": _persons(person, whole & counted), "of": _persons(person, counted)}
+    return found
+
+
+def _persons(person: Int[Array, " n"], chosen: Bool[Array, "t n"]) -> int:
+    """Persons of whom some text is chosen, summed over targets."""
+    return sum(len(np.unique(person[row])) for row in chosen)
+
+
+def _forced(arena: Arena, observations: Observations, ran: Sequence[NamedAttack]) -> dict[str, Any]:
+    """How many scores of each EZ-MIA are forced, of used texts and of others, over all targets."""
+    own = {row.id: row.attack for row in ran if isinstance(row.attack, EZMIA)}
+    if not own or arena.holdings.texts is None:
+        return {}
+    design = arena.design
+    member, n = design.member[: design.targets], len(design.ids)
+    outputs = {name: observations.signals[name][: len(member), :, :n] for name in EZMIA.signals}
+    texts = arena.holdings.texts.load().first(n)
+    game = MembershipGame(design.ids, design.labels, design.classes, outputs, {}, np.zeros((0, n), bool), texts=texts)
+    told = {}
+    for name, attack in own.items():
+        each = vars(forced(attack, game))
+        told[name] = {
+            part: {"of": int(counted.sum()), **{kind: int((rows & counted).sum()) for kind, rows in each.items()}}
+            for part, counted in (("members", member), ("nonmembers", ~member))
+        }
+    return told
 
 
 def usual_tokens(records: Dataset) -> float:

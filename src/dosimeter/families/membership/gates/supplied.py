@@ -12,12 +12,16 @@ from dosimeter.data.duplicates import contents
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.gates.asked import fresh_shadows, unlike_target
 from dosimeter.families.membership.measures.blind import Blind
+from dosimeter.families.membership.texts import Texts
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.seeds import generator
 from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.rates import auc
 from dosimeter.training.system import SuppliedSystem
+
+SURE = 0.99
+"""Level of the interval by which the base is judged: one audit in a hundred is warned by chance."""
 
 
 def likeness(
@@ -43,6 +47,37 @@ def likeness(
         shifted=_is_shifted(design, blind, rng), rng=rng,
     )  # fmt: skip
     return [unlike_target(int(member[0].sum()), int(member[1].sum()), accuracies), fresh]
+
+
+def base_alike(design: Design, texts: Texts, seed: int) -> list[Gate]:
+    """I11: whether the model before finetuning tells members from non-members; none without a base.
+
+    It was trained on neither, so that what it tells is a difference of the texts. It may go either way, and attacks
+    that compare with the base may be moved the other way.
+
+    Args:
+        design: who was trained on what, the target first.
+        texts: the judged ones, and perhaps further ones after them.
+        seed: root of all randomness.
+    """
+    if not texts.base:
+        return []
+    own = texts.first(len(design.ids))
+    scores = Scores(design.ids, (own.base["token_log_probs"].sum(-1) / (own.lengths - 1))[None])
+    truth = Truth(design.ids, design.member[:1], design.record)
+    found = auc(scores, truth, rng=generator(seed, "base alike"), level=SURE)
+    if found.low is None or found.high is None or found.value is None:
+        return []
+    told = f"AUC {found.value:.3f}, {SURE:.0%} interval {found.low:.3f} to {found.high:.3f}"
+    if found.low <= 0.5 <= found.high:
+        said = f"Before finetuning the loss of the base does not tell members from non-members ({told})."
+        return [Gate("I11", "Alike to the base", "pass", found.value, said)]
+    said = (
+        f"Before finetuning the loss of the base tells members from non-members ({told}). So the texts differ without "
+        "the model: attacks on the loss show this too, and those that compare with the base may be moved the other "
+        "way. Take members and non-members of one source and time."
+    )
+    return [Gate("I11", "Alike to the base", "warn", found.value, said)]
 
 
 def _confidence(answers: Sequence[Mapping[str, Tensor]]) -> Array:

@@ -160,6 +160,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Trained", _own_models(result)),
         *_later_stages(result),
         *_passages(result),
+        *_forced(result),
         (
             "Judged by",
             f"{judged} Each target was trained on {data['members_per_target']:,} records. "
@@ -178,14 +179,36 @@ def _passages(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     def told(part: Mapping[str, Any]) -> str:
         return f"{part['exact']:,} of {part['of']:,} ({words.percent_range(part['low'], part['high'])})"
 
+    people = [part.get("persons") for part in (found["members"], found["nonmembers"])]
+    whose = " and ".join(f"{one['exact']:,} of {one['of']:,}" for one in people if one)
+
     return [
         (
             "Word for word",
             f"Asked for the last {found['tokens']} tokens of a text after those before them, the targets gave all of "
             f"them for {told(found['members'])} texts that they had used, and for {told(found['nonmembers'])} that "
-            "they had never seen, which shows how many anybody could continue so.",
+            "they had never seen, which shows how many anybody could continue so."
+            + (f" These are texts of {whose} persons." if whose else ""),
         )
     ]
+
+
+def _forced(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How many scores of EZ-MIA a rule sets where the text cannot; nothing where it did not run."""
+    told = []
+    for name, found in result.get("details", {}).get("forced", {}).items():
+        parts = [
+            f"{sum(part[kind] for kind in ('certain', 'not_lowered', 'not_raised')):,} of {part['of']:,} for {of}"
+            for of, part in (("used texts", found["members"]), ("texts never seen", found["nonmembers"]))
+        ]
+        certain, low, high = (
+            sum(part[kind] for part in found.values()) for kind in ("certain", "not_lowered", "not_raised")
+        )
+        told.append(
+            f"{name} sets {' and '.join(parts)} by a rule: {certain:,} at the top since the target errs nowhere, "
+            f"{low:,} high since no wrong token lost anything, {high:,} low since none gained."
+        )
+    return [("Forced scores", " ".join(told))] if told else []
 
 
 def _held(result: Mapping[str, Any]) -> str:

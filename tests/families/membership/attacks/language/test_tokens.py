@@ -7,7 +7,7 @@ import oracles_language as oracles
 import pytest
 
 from dosimeter.families.membership.attacks import ATTACKS
-from dosimeter.families.membership.attacks.language.ez_mia import TOP
+from dosimeter.families.membership.attacks.language.ez_mia import EZMIA, TOP, forced
 from dosimeter.families.membership.attacks.language.numbers import numbers_of
 from dosimeter.families.membership.game import MembershipGame
 from dosimeter.families.membership.gates.numbers import ties
@@ -173,6 +173,21 @@ def test_forced_and_tied_scores_are_counted():
         assert f"{count} of {T * N} of {name}" in found.message
     loose = {"loss": np.arange(T * N, dtype=float).reshape(T, N)}
     assert "highest" not in ties(loose, {"loss": np.full(T, 0.1)}, "loss").message
+
+
+def test_scores_that_a_rule_of_ez_mia_sets_are_told_by_kind():
+    """By hand: no error; errors that only gain; that only lose; that change nothing; and an ordinary text."""
+    gains, hits = np.zeros((1, 1, 5, 2)), np.zeros((1, 1, 5, 2))
+    hits[0, 0, 0] = 1
+    gains[0, 0] = [[1, -1], [1, 2], [-1, -2], [1e-4, -1e-4], [1, -1]]
+    outputs = {"token_log_probs": gains - 9, "token_hits": hits}
+    texts = Texts(np.full(5, 3), np.full(5, 30), {"token_log_probs": np.full((5, 2), -9.0)})
+    game = MembershipGame(np.arange(5), np.zeros(5, int), 1, outputs, {}, np.zeros((0, 5), bool), texts=texts)
+    found = forced(EZMIA(), game)
+    assert found.certain[0].tolist() == [True, False, False, False, False]
+    assert found.not_lowered[0].tolist() == [False, True, False, True, False]
+    assert found.not_raised[0].tolist() == [False, False, True, False, False]
+    assert forced(EZMIA(floor=1e-5), game).not_lowered[0].tolist() == [False, True, False, False, False]
 
 
 def test_numbers_of_a_text_count_tokens_that_the_model_is_sure_of():

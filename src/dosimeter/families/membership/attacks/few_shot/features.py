@@ -20,13 +20,14 @@ from dosimeter.foundation import checks
 from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access
 
-Kind = Literal["auto", "logits", "activations", "label-aware", "base-relative", "texts"]
+Kind = Literal["auto", "logits", "activations", "label-aware", "base-relative", "texts", "texts-and-base"]
 SIGNALS = {
     "logits": ("logits",),
     "activations": ("activations",),
     "label-aware": ("scaled_confidences", "logit_confidence"),
     "base-relative": ("scaled_confidences", "logit_confidence"),
     "texts": numbers.SIGNALS,
+    "texts-and-base": (*numbers.SIGNALS, "token_hits"),
 }
 ACCESS = {
     "logits": Access.LOGITS,
@@ -34,6 +35,7 @@ ACCESS = {
     "label-aware": Access.PROBS,
     "base-relative": Access.PROBS,
     "texts": Access.PROBS,
+    "texts-and-base": Access.PROBS,
 }
 HIGHEST = 10
 """Most of the sorted confidences that are read."""
@@ -113,6 +115,8 @@ def needs(attack: Settings, *, rehearsed: bool = False) -> Needs:
         in_shadows=pairs if rehearsed else 0,
         out_shadows=pairs,
         labelled=attack.shots + (VALIDATION if attack.mode == "as_released" else 0),
+        texts=kind == "texts-and-base",
+        base=kind == "texts-and-base",
     )
 
 
@@ -124,6 +128,12 @@ def rows_of(game: MembershipGame, kind: str, target: int) -> Rows:
     """
     known, population = game.known, game.population
     assert known is not None
+    if kind == "texts-and-base":
+        assert game.texts is not None
+        assert known.texts is not None
+        both = ((game.outputs, game.texts), (known.outputs, known.texts))
+        judged, own = (numbers.beside_base(_of_texts(table, target, kind), texts) for table, texts in both)
+        return Rows(judged, own, judged[:0])  # nobody asked the base about the population
     judged, own = (_columns(table, target, kind) for table in (game.outputs, known.outputs))
     if own.shape[1] != judged.shape[1]:
         raise ValueError(
@@ -159,12 +169,17 @@ def scaled(rows: Rows) -> Rows:
 def _columns(table: Mapping[str, Array], target: int, kind: str) -> Float[Array, "n d"]:
     """Numbers that one target alone gives."""
     if kind == "texts":
-        return numbers.numbers_of({name: table[name][target, 0] for name in SIGNALS[kind]})
+        return numbers.numbers_of(_of_texts(table, target, kind))
     values = table[SIGNALS[kind][0]][target, 0]
     if kind in ("logits", "activations"):
         return np.asarray(values.reshape(len(values), -1))
     highest = -np.sort(-values, axis=1)[:, :HIGHEST]
     return np.column_stack([table["logit_confidence"][target, 0], highest])
+
+
+def _of_texts(table: Mapping[str, Array], target: int, kind: str) -> dict[str, Array]:
+    """Signals of texts that one target gives."""
+    return {name: table[name][target, 0] for name in SIGNALS[kind]}
 
 
 def _beside(rows: Float[Array, "n d"], base: Float[Array, " n"]) -> Float[Array, "n e"]:

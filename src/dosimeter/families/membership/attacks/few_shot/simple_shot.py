@@ -42,8 +42,8 @@ class SimpleShot:
         mode: "mended", or "as_released" with the defects of the authors' code.
         features: "logits" or "activations" without the label; "label-aware": sorted confidences and that of the label;
             "base-relative": the same and the mean confidence of out-shadows; "texts": of texts of a language model
-            confidence, entropy, share of likeliest tokens, Min-K% and Min-K%++; "auto": as released logits, mended
-            label-aware.
+            confidence, entropy, share of likeliest tokens, Min-K% and Min-K%++; "texts-and-base": the same and ten
+            numbers of the gain over the base; "auto": as released logits, mended label-aware.
         episodes: for each target in mended mode; as released there is one for 30 records.
         meta: train an embedding on episodes of shadows.
     """

@@ -77,7 +77,7 @@ class TransductiveTuning:
         checks.in_range("epochs", self.epochs, 1, 10_000)
         checks.in_range("lr", self.lr, 0, 1, open_low=True)
         if features.chosen(self.mode, self.features) not in ("logits", "label-aware"):
-            others = ", which simple_shot and laplacian_shot read" if self.features == "texts" else ""
+            others = ", which simple_shot and laplacian_shot read" if self.features.startswith("texts") else ""
             raise ValueError(f"features must be 'logits' or 'label-aware' to be tuned, got {self.features!r}{others}")
 
     @property

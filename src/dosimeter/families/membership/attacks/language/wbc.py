@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from dosimeter.families.membership.attacks.language import tokens
 from dosimeter.families.membership.game import MembershipGame, Needs
+from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access
 from dosimeter.statistics.evidence import Scores
 
@@ -52,14 +55,23 @@ class WBC:
             ValueError: the game lacks what it needs.
         """
         there = tokens.require(game, self)
-        count = there.sum(-1)
-        sums = np.concatenate([np.zeros((game.n_targets, len(there), 1)), tokens.gains(game).cumsum(-1)], -1)
-        total = np.zeros(sums.shape[:2])
-        for window in self.windows:
-            width = np.minimum(window, count)
-            starts = np.arange(there.shape[1])[None]
-            ends = np.minimum(starts + width[:, None], there.shape[1])
-            full = starts + width[:, None] <= count[:, None]
-            gained = np.take_along_axis(sums, np.broadcast_to(ends, (len(sums), *ends.shape)), -1) - sums[..., :-1]
-            total += ((gained > 0) & full).sum(-1) / full.sum(-1)
-        return Scores(game.ids, total / len(self.windows))
+        return Scores(game.ids, shares(tokens.gains(game), there.sum(-1), self.windows))
+
+
+def shares(gains: Float[Array, "t n k"], count: Int[Array, " n"], windows: Sequence[int]) -> Float[Array, "t n"]:
+    """Mean over widths of the share of windows in which a text gained.
+
+    Args:
+        gains: log-probability under the target less that under the base, nats; 0 after the end.
+        count: tokens of each text after the first.
+        windows: widths, tokens.
+    """
+    sums = np.concatenate([np.zeros((*gains.shape[:2], 1)), gains.cumsum(-1)], -1)
+    total, starts = np.zeros(sums.shape[:2]), np.arange(gains.shape[2])[None]
+    for window in windows:
+        width = np.minimum(window, count)
+        ends = np.minimum(starts + width[:, None], gains.shape[2])
+        full = starts + width[:, None] <= count[:, None]
+        gained = np.take_along_axis(sums, np.broadcast_to(ends, (len(sums), *ends.shape)), -1) - sums[..., :-1]
+        total += ((gained > 0) & full).sum(-1) / full.sum(-1)
+    return np.asarray(total / len(windows))

@@ -104,6 +104,13 @@ def test_fewer_records_leave_more_in_a_model_that_is_handed_over(monkeypatch):
             if name != "seconds"
         }
         assert lira["dropout"][2] > lira["none"][0] > lira["clipped"][2] > lira["clipped"][0] > lira["noise"][2]
+        noisy = {name: one[0] for name, one in content[f"langevin {seed}"].items() if name != "seconds"}
+        assert noisy["none"] == content["defenses"]["none"][seed]
+        areas = [noisy[str(one["id"])]["attacks"]["lira online"]["auc"] for one in handed_over.LANGEVIN.values()]
+        assert areas[0][1] < lira["none"][0] < areas[0][2]
+        assert lira["none"][1] > areas[2][2] > areas[2][1] > lira["stopped"][2]
+        tests = [one["accuracy"]["test"] for one in (noisy["langevin-0.03"], content["defenses"]["stopped"][seed])]
+        assert tests[0][0] < tests[1][2]  # no more accurate than the model that stops early
     for name in ("handed_over", "joint_transfer", "tmi_cifar10", "few_shadow_power", "shadow_free", "machine"):
         sys.modules.pop(name, None)
 

@@ -36,7 +36,8 @@ def records_refusals(
             found[row.id] = f"needs {WORDS[needs.channel]}, which transfer {method!r} does not send: leave it out"
         elif needs.dense and dense_first(trunk, tuple(system.at_risk.inputs.shape[1:])) is None:
             found[row.id] = (
-                "needs a first layer that is dense and has biases, which the model has not: leave it out, or use 'dlg'"
+                "needs a first layer that is dense, has biases and is trained, which the model has not: leave it out, "
+                "or use 'dlg'"
             )
         elif needs.head and (reason := without_head(threat, partners, system)):
             found[row.id] = reason

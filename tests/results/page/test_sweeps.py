@@ -80,6 +80,10 @@ def test_a_line_for_each_setting_that_is_one_number_with_the_audit_itself_on_eac
         "+8.0 points (+7.0 to +9.0), AUC of a batch's side 85 % (75 to 95 %). Least of these by joint.alignment = "
         "0.1: +1.0 points (+0.0 to +2.0), AUC of a batch's side 75 % (65 to 85 %)."
     )
+    fit = replace(GAIN, variant="much", metric="accuracy", unit="share", value=0.9, low=0.8, high=0.95,
+                  conditions={"split": "test"})  # fmt: skip
+    told = sweep(view(*VARIANTS) | {"utility": [fit]}, SECTION).sentence.replace(words.SPACE, " ")
+    assert "joint.alignment = 3: +8.0 points (+7.0 to +9.0) to an accuracy of 90 %, AUC of" in told
     assert found.figure.count("<svg") == 1
     assert "gain in accuracy (percentage points)" in found.figure
     assert "AUC of a batch&#x27;s side" in found.figure or "AUC of a batch's side" in found.figure

@@ -49,11 +49,12 @@ class Swept:
 
 @dataclass(frozen=True)
 class _Point:
-    """One training: its id, gain and leak, and whether its leak is judged."""
+    """One training: its id, gain, leak and accuracy, and whether its leak is judged."""
 
     id: str
     gain: Row
     leak: Row
+    accuracy: Row | None
     judged: bool
 
     def at(self, value: float) -> tuple[float, ...]:
@@ -111,7 +112,9 @@ def _point(view: View, entry: Mapping[str, Any], section: Section) -> _Point | N
     gain, leak = find(own, None, GAIN), find(own, entry["attack"], metric, **conditions)
     if gain is None or leak is None or not gain.ok or not leak.ok:
         return None
-    return _Point(entry["id"], gain, leak, entry["verdict"] != "withdrawn" and gain.ends[0] > 0)
+    fits = [row for row in view["utility"] if (row.variant, row.metric) == (entry["id"], "accuracy")]
+    accuracy = next((row for row in fits if row.conditions.get("split") == "test"), None)
+    return _Point(entry["id"], gain, leak, accuracy, entry["verdict"] != "withdrawn" and gain.ends[0] > 0)
 
 
 def _knob(
@@ -166,6 +169,7 @@ def _sentence(
 
 
 def _both(point: _Point, heading: str) -> str:
-    """Gain and leak of a training with their intervals."""
-    gain, leak = points(point.gain), rate(point.leak)
-    return f"{gain.value} ({gain.ends}), {heading} {leak.value} ({leak.ends})"
+    """Gain and leak of a training with their intervals, and its accuracy: a poor model may gain much."""
+    gain, leak, accuracy = points(point.gain), rate(point.leak), rate(point.accuracy)
+    reached = f" to an accuracy of {accuracy.value}" if accuracy.ok else ""
+    return f"{gain.value} ({gain.ends}){reached}, {heading} {leak.value} ({leak.ends})"

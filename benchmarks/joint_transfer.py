@@ -173,7 +173,7 @@ def of_census(rows: str) -> Dataset:
 
 def distribution(asked: str, value: str) -> dict[str, Any]:
     """The share of women among all records of a party, from the joint model and from all messages; or of a coin."""
-    rows = {"source": "0:16000", "receiver": "16000:16500", "own": "16500:24500", "later": "24500:25500"}
+    rows = {"source": "0:16000", "receiver": "16000:16048", "own": "16500:24500", "later": "24500:25500"}
     return {
         "name": f"distribution-{asked}",
         "data": {name: {"data": "joint_transfer:people", "rows": own} for name, own in rows.items()},

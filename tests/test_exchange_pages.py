@@ -87,6 +87,39 @@ def test_the_table_of_ways_is_what_the_report_says(monkeypatch):
         sys.modules.pop(name, None)
 
 
+def test_what_the_page_says_of_sweeps_and_of_a_share_is_what_was_measured(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import joint_transfer
+
+    content = stored("joint_transfer")
+    for seed in joint_transfer.SEEDS:
+        found = content[f"sweeps {seed}"]
+        gain, leak = joint_transfer.at(found, "none")
+        assert gain[1] > 0
+        for more, less in (
+            ("frozen-2", "frozen-1"),
+            ("frozen-1", "none"),
+            ("none", "width-16"),
+            ("width-16", "width-8"),
+        ):
+            assert joint_transfer.at(found, more)[1][0] > joint_transfer.at(found, less)[1][0]
+        for less in ("frozen-1", "frozen-2"):
+            assert joint_transfer.at(found, less)[0][0] < gain[0]
+        for weight in ("alignment-0.03", "alignment-0.1", "alignment-0.3", "alignment-3"):
+            own = joint_transfer.at(found, weight)[1]
+            assert own[1] < leak[0] < own[2]
+    assert joint_transfer.PICTURE.read_text("utf-8").count("</svg>") == 1
+    shown, coin = (content[f"distribution {asked}"]["threats"]["distribution"] for asked in ("sex", "coin"))
+    assert (shown["status"], shown["failed"], coin["failed"]) == ("shown", [], [])
+    assert coin["status"] == "not_shown"
+    areas = {name: one["distribution_auc"] for name, one in shown["numbers"]["none"].items() if name}
+    assert areas["distribution_inference kl"][1] > 0.65
+    for name in ("loss", "mean"):
+        assert areas[f"distribution_inference {name}"][1] < 0.5 < areas[f"distribution_inference {name}"][2]
+    for name in ("joint_transfer", "machine"):
+        sys.modules.pop(name, None)
+
+
 def test_fewer_records_leave_more_in_a_model_that_is_handed_over(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import handed_over

@@ -69,6 +69,8 @@ def sweep(view: View, section: Section) -> Swept | None:
         view: one threat of a result, with the rows of its variants.
         section: what its family puts on the page; the number by which it compares variants is the leak.
     """
+    if section.leads is None or all(row.metric != GAIN for row in view["estimates"]):
+        return None
     itself = {"id": "none", "attack": view["verdict"]["attack"], "verdict": view["verdict"]["status"]}
     base = _point(view, itself, section)
     if base is None:
@@ -85,7 +87,6 @@ def sweep(view: View, section: Section) -> Swept | None:
         return None
     drawn = dict(list(lines.items())[:DRAWN])
     shown |= {point.id: point for found in drawn.values() for _, point in found}
-    assert section.leads is not None
     metric, _, heading = section.leads
     figure = plots.swept(
         [[point.at(value) for value, point in found] for found in drawn.values()], base.at(0.0), leak=heading,

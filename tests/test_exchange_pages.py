@@ -48,6 +48,10 @@ def test_the_table_on_records_is_what_the_stored_figures_say(monkeypatch):
 
     content, text = stored("exchange_records"), exchange_records.PAGE.read_text(encoding="utf-8")
     assert exchange_records.filled(text, content) == text
+    rows, noisy = (content[f"dense 32, {how}"]["ridge_inversion representations"] for how in ("shown", "hidden"))
+    assert rows["identified"][1] > content["dense 32"]["dense_inversion gradient"]["identified"][2]
+    assert rows["psnr"][1] > content["dense 32, shown"]["mean_record"]["psnr"][2] + 6
+    assert noisy["identified"][1] < 1 / 20 < noisy["identified"][2]
     shares = [content[f"dense {size}"]["dense_inversion gradient"]["recovered"][0] for size in (1, 8)]
     assert shares[0] > shares[1]
     for name in ("exchange_records", "machine"):

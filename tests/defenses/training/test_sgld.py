@@ -20,6 +20,7 @@ from dosimeter.models.architectures import mlp
 from dosimeter.pipeline import verbs
 from dosimeter.training.defending import DefenseRow, with_defenses
 from dosimeter.training.heads import train_heads
+from dosimeter.training.language.stage import unfit_defenses
 from dosimeter.training.loop import train
 from dosimeter.training.recipe import Hyperparameters
 
@@ -152,6 +153,20 @@ def test_a_recipe_that_another_defense_gives_momentum_is_refused():
     rows = [DefenseRow("heavier", "m:Heavier", Heavier()), DefenseRow("sgld", "sgld", SGLD())]
     with pytest.raises(ConfigError, match="defense 'sgld': sgld is defined for steps without momentum"):
         with_defenses(PLAIN, rows)
+
+
+def test_a_stage_of_texts_takes_it():
+    unfit_defenses([SGLD()], "stage 'tune'")
+    with pytest.raises(ConfigError, match="defense Dropout needs records with a class"):
+        unfit_defenses([SGLD(), Dropout(rate=0.5)], "stage 'tune'")
+    texts = torch.from_numpy(np.random.default_rng(0).integers(5, size=(12, 6)))
+    trained = []
+    for defenses in ((), (SGLD(scale=0.1),)):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 5))
+        train(model, texts, texts, replace(PLAIN, epochs=1, defenses=defenses), seed=3, device=CPU)
+        trained.append(model[1].weight.detach())
+    assert float((trained[0] - trained[1]).abs().max()) > 1e-3
 
 
 @pytest.mark.slow

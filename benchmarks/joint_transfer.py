@@ -224,6 +224,16 @@ def pilot_r5(method: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def mixed() -> dict[str, Any]:
+    """How much of a batch differs, and how large it is: the sex in batches of a census, by features."""
+    raw = pilot_r5("coral")
+    sizes = [{"id": f"batch-{size}", "stage": {"joint": {"batch_size": size}}} for size in (8, 128)]
+    return raw | {
+        "name": "mixtures", "variant": sizes,
+        "threat": raw["threat"] | {"id": "mixtures", "mixtures": [[1.0, 0.0], [0.7, 0.3], [0.6, 0.4]], "steps": 200},
+    }  # fmt: skip
+
+
 def pilot_r6(seed: int) -> dict[str, Any]:
     """R6 of the pilots: alignment improves the transfer and does not hide the source's pens; answers tell them too."""
     raw, ways = audit(seed), {"coral": 100.0, "mmd": 1.0}
@@ -281,7 +291,12 @@ KEPT = (
 
 
 def found_in(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """What the report of an audit says: of each threat, verdict and numbers by variant, attack and metric.
+    """What the report of an audit says: of each threat, verdict and numbers by variant, attack and metric."""
+    return kept_of(result_of(raw))
+
+
+def result_of(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of an audit.
 
     Runs are kept in the folder that DOSIMETER_RUNS names, so that a call that was stopped goes on.
     """
@@ -289,8 +304,19 @@ def found_in(raw: Mapping[str, Any]) -> dict[str, Any]:
         folder = Path(os.environ.get("DOSIMETER_RUNS", draft)) / f"{raw['name']}-{raw.get('seed', 0)}"
         out = folder / "run"
         verbs.run(parse(dict(raw), base=Path(__file__).parent), out, workers=1, store=folder / "store")
-        result = json.loads((out / "result.json").read_text("utf-8"))
-    return kept_of(result)
+        found: dict[str, Any] = json.loads((out / "result.json").read_text("utf-8"))
+    return found
+
+
+def mixtures_in(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """By variant, metric and mixture what representations tell, each with its interval."""
+    found: dict[str, Any] = {}
+    for row in result_of(raw)["threats"][0]["estimates"]:
+        told = row["metric"] in ("property_auc", "beyond_labels") and row["value"] is not None
+        if told and row["attack"].startswith("batch_property"):
+            own = found.setdefault(row["variant"], {}).setdefault(row["metric"], {})
+            own[row["conditions"]["mixture"]] = [round(row[end], 4) for end in ("value", "low", "high")]
+    return found
 
 
 def kept_of(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -316,6 +342,7 @@ STEPS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "R5 representations": lambda: found_in(pilot_r5("coral")),
     **{f"R6 {seed}": lambda seed=seed: found_in(pilot_r6(seed)) for seed in SEEDS},
     **{f"sweeps {seed}": lambda seed=seed: found_in(swept(seed)) for seed in SEEDS},
+    "mixtures": lambda: mixtures_in(mixed()),
     "distribution sex": lambda: found_in(distribution("sex", "Female")),
     "distribution coin": lambda: found_in(distribution("coin", "yes")),
 }
@@ -482,6 +509,16 @@ def drawn(content: Mapping[str, Any]) -> str:
     )
 
 
+def mixtures(content: Mapping[str, Any]) -> Iterator[str]:
+    """Rows of the table of mixtures, by size of a batch: what is told, and what beyond the classes."""
+    for size, variant in ((8, "batch-8"), (32, "none"), (128, "batch-128")):
+        own = content["mixtures"][variant]
+        for mixture in ("1/0", "0.7/0.3", "0.6/0.4"):
+            auc, beyond = own["property_auc"][mixture], own["beyond_labels"][mixture]
+            sides = " against ".join(f"{100 * float(one):g} %" for one in mixture.split("/"))
+            yield f"| {size} | {sides} | {span(auc)} | {span(beyond, sign='+')} |"
+
+
 def distributions(content: Mapping[str, Any]) -> Iterator[str]:
     """Rows of the table of R10: each attack, on the share of women and on a coin."""
     found = [content[f"distribution {asked}"] for asked in ("sex", "coin")]
@@ -496,7 +533,7 @@ def filled(page: str, content: Mapping[str, Any]) -> str:
     first = lines(content[QUICK])
     tables = {
         "ways": first, "seeds": seeds(content), "R5": dropped(content), "R6": aligned(content),
-        "sweeps": sweeps(content), "R10": distributions(content),
+        "sweeps": sweeps(content), "R10": distributions(content), "mixtures": mixtures(content),
     }  # fmt: skip
     return fill(page, tables)
 

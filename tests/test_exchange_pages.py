@@ -113,6 +113,8 @@ def test_what_the_page_says_of_sweeps_and_of_a_share_is_what_was_measured(monkey
             own = joint_transfer.at(found, weight)[1]
             assert own[1] < leak[0] < own[2]
     assert joint_transfer.PICTURE.read_text("utf-8").count("</svg>") == 1
+    few, many = (content["mixtures"][name]["property_auc"]["0.6/0.4"] for name in ("batch-8", "batch-128"))
+    assert few[2] < many[1]
     shown, coin = (content[f"distribution {asked}"]["threats"]["distribution"] for asked in ("sex", "coin"))
     assert (shown["status"], shown["failed"], coin["failed"]) == ("shown", [], [])
     assert coin["status"] == "not_shown"

@@ -64,7 +64,7 @@ def audit(size: int, attacks: list[dict[str, Any]], *, large: bool, batches: int
         attacks: rows beside the yardstick and the control.
         large: pictures of mnist-5k and a perceptron; otherwise small digits and a smooth net.
         batches: that are sought.
-        more: `head` of the threat, and `defenses` of the stage.
+        more: `head` of the threat, `defenses` and `transfer` of the stage.
     """
     data = "mnist-5k" if large else "exchange_records:small"
     rows = ("0:2500", "2500:3000", "3000:4000") if large else ("0:900", "900:1100", "1100:1400")
@@ -75,7 +75,8 @@ def audit(size: int, attacks: list[dict[str, Any]], *, large: bool, batches: int
         "data": {name: {"data": data, "rows": own} for name, own in zip(names, rows, strict=True)},
         "stage": [
             {
-                "name": "joint", "transfer": "fedsgd", "parties": {"source": "source", "receiver": "receiver"},
+                "name": "joint", "transfer": more.get("transfer", "fedsgd"),
+                "parties": {"source": "source", "receiver": "receiver"},
                 "model": f"exchange_records:{'perceptron' if large else 'smooth'}",
                 "batch_size": size, "epochs": 1, "lr": 0.05, "momentum": 0.0, **defenses,
             }
@@ -104,11 +105,15 @@ def found_in(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 DENSE = [{"name": "dense_inversion"}]
+RIDGE = [{"name": "ridge_inversion"}]
+NOISE = {"name": "noise", "clip": 1.0, "scale": 1.0}
 SEARCHES = [{"name": "dlg"}, {"name": "idlg"}, {"name": "inverting_gradients"}]
 STEPS = {
     **{f"dense {size}": lambda size=size: found_in(audit(size, DENSE, large=True)) for size in SIZES},
     "dense 8, signs": lambda: found_in(audit(8, DENSE, large=True, defenses=[{"name": "compress", "how": "sign"}])),
     "dense 8, noise": lambda: found_in(audit(8, DENSE, large=True, defenses=[{"name": "sgld", "scale": 0.01}])),
+    "dense 32, shown": lambda: found_in(audit(32, RIDGE, large=True, transfer="mmd")),
+    "dense 32, hidden": lambda: found_in(audit(32, RIDGE, large=True, transfer="mmd", defenses=[NOISE])),
     **{
         f"smooth {size}, private": lambda size=size: found_in(audit(size, SEARCHES[:1], large=False, batches=10))
         for size in (1, 2)
@@ -140,7 +145,8 @@ def lines(content: dict[str, Any]) -> list[str]:
 SHARES = ("recovered", "identified")
 HOW = {
     "": "gradient", "signs": "its signs (`compress`)", "noise": "with noise (`sgld`, 0.01)",
-    "private": "gradient", "seen": "gradient, last layer seen",
+    "private": "gradient", "seen": "gradient, last layer seen", "shown": "representations (`mmd`)",
+    "hidden": "with noise (`noise`, 1)",
 }  # fmt: skip
 
 

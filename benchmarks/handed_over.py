@@ -2,7 +2,8 @@
 
 `python benchmarks/handed_over.py [STEP ...]` writes `results/handed_over.json` after each step and leaves out those
 that are there. `records N` (R1 of the pilots) trains on N digits of `mnist-5k`, `defenses` (R2) on 400 in six ways;
-both with three seeds, 12 shadows and 8 targets. `table` fills the tables of `docs/exchange.md` from the file.
+both with three seeds, 12 shadows and 8 targets. `langevin SEED` (R2 too) adds noise of three sizes to each step.
+`table` fills the tables of `docs/exchange.md` from the file.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "`dp_sgd`, noise 0.05": {"id": "clipped", "name": "dp_sgd", "noise_multiplier": 0.05, "accountant": "rdp"},
     "`dp_sgd`, noise 0.3": {"id": "some-noise", "name": "dp_sgd", "noise_multiplier": 0.3, "accountant": "rdp"},
     "`dp_sgd`, noise 1": {"id": "noise", "name": "dp_sgd", "noise_multiplier": 1.0, "accountant": "rdp"},
+}
+LANGEVIN: Mapping[str, Mapping[str, Any]] = {
+    f"`sgld`, {scale}": {"id": f"langevin-{scale}", "name": "sgld", "scale": scale} for scale in (0.003, 0.01, 0.03)
 }
 
 
@@ -58,10 +62,10 @@ def audit(records: int, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def measured(records: int, defenses: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def measured(records: int, defenses: Mapping[str, Mapping[str, Any]], seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
     """AUC and accuracy of each variant, seed by seed."""
     found: dict[str, Any] = {}
-    for seed in SEEDS:
+    for seed in seeds:
         raw = audit(records, seed) | {"defense": [dict(one) for one in defenses.values()]}
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "run"
@@ -75,6 +79,7 @@ def measured(records: int, defenses: Mapping[str, Mapping[str, Any]]) -> dict[st
 STEPS: Mapping[str, Callable[[], dict[str, Any]]] = {
     **{f"records {size}": lambda size=size: measured(size, {}) for size in SIZES},
     "defenses": lambda: measured(400, DEFENSES),
+    **{f"langevin {seed}": lambda seed=seed: measured(400, LANGEVIN, [seed]) for seed in SEEDS},
 }
 
 
@@ -94,6 +99,10 @@ def lines(content: Mapping[str, Any]) -> dict[str, list[str]]:
     tried = [
         f"| {name} | {seed} | {' | '.join(cells(content['defenses'][told][seed]))} |"
         for name, told in (("none", "none"), *((name, str(one["id"])) for name, one in DEFENSES.items()))
+        for seed in SEEDS
+    ] + [
+        f"| {name} | {seed} | {' | '.join(cells(content[f'langevin {seed}'][str(one['id'])][0]))} |"
+        for name, one in LANGEVIN.items()
         for seed in SEEDS
     ]
     return {"R1": sizes, "R2": tried}

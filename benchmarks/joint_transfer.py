@@ -12,6 +12,7 @@ source's is private, and so is the pen by which a batch of its digits was drawn.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -29,9 +30,16 @@ from torch import nn
 from dosimeter.config.audit import parse
 from dosimeter.data import Dataset, Options, load
 from dosimeter.pipeline import verbs
+from dosimeter.results.page import plots
 
 PATH = Path(__file__).parent / "results" / "joint_transfer.json"
 PAGE = Path(__file__).parents[1] / "docs" / "exchange.md"
+PICTURE = PAGE.parent / "img" / "sweeps.svg"
+COLOURS = {
+    "ink-2": "#566474", "ink": "#16202c", "grid": "#e6e9ee", "series-1": "#0067ad", "series-2": "#c04f00",
+    "series-3": "#00785a", "series-0": "#7b8794",
+}  # fmt: skip
+"""Colours of the report on paper."""
 SEEDS = (0, 1, 2)
 SIDE = 8
 """Pixels of a side, as digits of UCI have them."""
@@ -138,17 +146,47 @@ def audit(seed: int) -> dict[str, Any]:
 
 def workers(seed: int) -> Dataset:
     """People of a census; the task is whether somebody worked for more than 26 weeks, and the sex is no input."""
-    whole = load("census-kdd", rows="0:12000", options=Options(attributes=("sex",)))
+    return of_census("0:12000")
+
+
+def people(seed: int) -> Dataset:
+    """More of them, each with a coin that moves nothing."""
+    whole = of_census("0:60000")
+    coin = np.random.default_rng(3).integers(2, size=len(whole))
+    return replace(whole, attributes={**whole.attributes, "coin": np.where(coin == 1, "yes", "no")})
+
+
+def of_census(rows: str) -> Dataset:
+    """People who differ in what is read."""
+    whole = load("census-kdd", rows=rows, options=Options(attributes=("sex",)))
     columns = list(whole.columns)
     left_out = ("detailed_", "country_", "state_", "region_", "weeks_worked")
     kept = [index for index, name in enumerate(columns) if not str(name).startswith(left_out)]
-    rows = np.sort(np.unique(whole.inputs[:, kept], axis=0, return_index=True)[1])
-    weeks = whole.inputs[rows, columns.index("weeks_worked")] * 52
+    first = np.sort(np.unique(whole.inputs[:, kept], axis=0, return_index=True)[1])
+    weeks = whole.inputs[first, columns.index("weeks_worked")] * 52
     return Dataset(
-        inputs=np.ascontiguousarray(whole.inputs[rows][:, kept]), labels=(weeks > 26).astype(np.int64),
-        classes=("few", "many"), ids=whole.ids[rows], noun="person",
-        attributes={"sex": whole.attributes["sex"][rows]}, part=True,
+        inputs=np.ascontiguousarray(whole.inputs[first][:, kept]), labels=(weeks > 26).astype(np.int64),
+        classes=("few", "many"), ids=whole.ids[first], noun="person",
+        attributes={"sex": whole.attributes["sex"][first]}, part=True,
     )  # fmt: skip
+
+
+def distribution(asked: str, value: str) -> dict[str, Any]:
+    """The share of women among all records of a party, from the joint model and from all messages; or of a coin."""
+    rows = {"source": "0:16000", "receiver": "16000:16048", "own": "16500:24500", "later": "24500:25500"}
+    return {
+        "name": f"distribution-{asked}",
+        "data": {name: {"data": "joint_transfer:people", "rows": own} for name, own in rows.items()},
+        "stage": [{
+            "name": "joint", "transfer": "fedsgd", "model": "mlp", "options": {"width": 32}, "test": "later",
+            "parties": {"source": "source", "receiver": "receiver"}, "batch_size": 32, "lr": 0.05, "momentum": 0.0,
+        }],
+        "threat": {
+            "id": "distribution", "family": "exchange", "question": "distribution", "victim": "source",
+            "adversary": "receiver", "property": asked, "value": value, "auxiliary": "own",
+            "mixtures": [[0.8, 0.2]], "steps": 300, "targets": 40, "shadows": 40,
+        },
+    }  # fmt: skip
 
 
 def dropping(shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -186,6 +224,16 @@ def pilot_r5(method: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def mixed() -> dict[str, Any]:
+    """How much of a batch differs, and how large it is: the sex in batches of a census, by features."""
+    raw = pilot_r5("coral")
+    sizes = [{"id": f"batch-{size}", "stage": {"joint": {"batch_size": size}}} for size in (8, 128)]
+    return raw | {
+        "name": "mixtures", "variant": sizes,
+        "threat": raw["threat"] | {"id": "mixtures", "mixtures": [[1.0, 0.0], [0.7, 0.3], [0.6, 0.4]], "steps": 200},
+    }  # fmt: skip
+
+
 def pilot_r6(seed: int) -> dict[str, Any]:
     """R6 of the pilots: alignment improves the transfer and does not hide the source's pens; answers tell them too."""
     raw, ways = audit(seed), {"coral": 100.0, "mmd": 1.0}
@@ -207,19 +255,68 @@ def pilot_r6(seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def swept(seed: int) -> dict[str, Any]:
+    """Alignment, frozen depth and shared width, each step by step: what more or less of a transfer tells and is worth.
+
+    Three hidden layers begin with weights of public digits of MNIST, then both organisations align them.
+    """
+    net = {"width": 64, "depth": 3}
+    before = {"name": "public", "data": "public-digits", "model": "mlp", "epochs": 10, "lr": 0.05, "options": net}
+    joint = {
+        **{key: one for key, one in stages()[2].items() if key not in ("model", "options")}, "after": "public",
+        "frozen": 0,
+    }  # fmt: skip
+    return {
+        "name": "sweeps", "seed": seed,
+        "data": parts() | {"public-digits": {"data": "joint_transfer:of_source", "rows": "1200:2400"}},
+        "stage": [before, joint],
+        "threat": {"id": "mapping-source", "at_risk": "mapping", **PEN, **FORWARD},
+        "attack": [
+            {"name": "batch_property", "channel": "representations", "heads": 1}, {"name": "label_only"},
+            {"name": "coin"},
+        ],
+        "variant": [
+            *({"id": f"alignment-{one:g}", "stage": {"mapping": {"alignment": one}}} for one in (0.03, 0.1, 0.3, 3.0)),
+            *({"id": f"frozen-{one}", "stage": {"mapping": {"frozen": one}}} for one in (1, 2)),
+            *({"id": f"width-{one}", "stage": {"public": {"options": net | {"width": one}}}} for one in (8, 16, 32)),
+        ],
+    }  # fmt: skip
+
+
 KEPT = (
-    "auc", "property_auc", "beyond_labels", "dose", "accuracy", "accuracy_alone", "accuracy_change", "transfer_gain",
+    "auc", "property_auc", "distribution_auc", "beyond_labels", "dose", "accuracy", "accuracy_alone", "accuracy_change",
+    "transfer_gain",
 )  # fmt: skip
 """Metrics that are kept of each report."""
 
 
 def found_in(raw: Mapping[str, Any]) -> dict[str, Any]:
     """What the report of an audit says: of each threat, verdict and numbers by variant, attack and metric."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        verbs.run(parse(dict(raw), base=Path(__file__).parent), out, workers=1, store=Path(folder) / "store")
-        result = json.loads((out / "result.json").read_text("utf-8"))
-    return kept_of(result)
+    return kept_of(result_of(raw))
+
+
+def result_of(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of an audit.
+
+    Runs are kept in the folder that DOSIMETER_RUNS names, so that a call that was stopped goes on.
+    """
+    with tempfile.TemporaryDirectory() as draft:
+        folder = Path(os.environ.get("DOSIMETER_RUNS", draft)) / f"{raw['name']}-{raw.get('seed', 0)}"
+        out = folder / "run"
+        verbs.run(parse(dict(raw), base=Path(__file__).parent), out, workers=1, store=folder / "store")
+        found: dict[str, Any] = json.loads((out / "result.json").read_text("utf-8"))
+    return found
+
+
+def mixtures_in(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """By variant, metric and mixture what representations tell, each with its interval."""
+    found: dict[str, Any] = {}
+    for row in result_of(raw)["threats"][0]["estimates"]:
+        told = row["metric"] in ("property_auc", "beyond_labels") and row["value"] is not None
+        if told and row["attack"].startswith("batch_property"):
+            own = found.setdefault(row["variant"], {}).setdefault(row["metric"], {})
+            own[row["conditions"]["mixture"]] = [round(row[end], 4) for end in ("value", "low", "high")]
+    return found
 
 
 def kept_of(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,6 +341,10 @@ STEPS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "R5 gradients": lambda: found_in(pilot_r5("fedsgd")),
     "R5 representations": lambda: found_in(pilot_r5("coral")),
     **{f"R6 {seed}": lambda seed=seed: found_in(pilot_r6(seed)) for seed in SEEDS},
+    **{f"sweeps {seed}": lambda seed=seed: found_in(swept(seed)) for seed in SEEDS},
+    "mixtures": lambda: mixtures_in(mixed()),
+    "distribution sex": lambda: found_in(distribution("sex", "Female")),
+    "distribution coin": lambda: found_in(distribution("coin", "yes")),
 }
 QUICK = "report 0"
 
@@ -354,10 +455,87 @@ def aligned(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"| `{way}` | {seed} | {' | '.join(cells)} | {gained(found, f'{way}-source', 'none')} |"
 
 
+KNOBS = {
+    "alignment": (1.0, {"alignment-0.03": 0.03, "alignment-0.1": 0.1, "alignment-0.3": 0.3, "alignment-3": 3.0}),
+    "frozen layers": (0, {"frozen-1": 1, "frozen-2": 2}),
+    "width": (64, {"width-8": 8, "width-16": 16, "width-32": 32}),
+}
+"""Settings that are swept: their value in the audit itself, and in each variant."""
+
+
+def at(found: Mapping[str, Any], variant: str) -> tuple[Sequence[float], Sequence[float]]:
+    """Gain and leak of one training of a sweep, each with its interval."""
+    gain = numbers_of(found, "mapping-source", variant, "")["transfer_gain"]
+    return gain[:3], numbers_of(found, "mapping-source", variant, "batch_property")["property_auc"][:3]
+
+
+def steps_of(knob: str) -> list[tuple[float, str]]:
+    """Values of a setting in order, each with its variant."""
+    own, others = KNOBS[knob]
+    return sorted([(own, "none"), *((value, name) for name, value in others.items())])
+
+
+def sweeps(content: Mapping[str, Any]) -> Iterator[str]:
+    """Rows of the table of sweeps: leak, then gain, seed by seed."""
+    for knob in KNOBS:
+        for value, variant in steps_of(knob):
+            pairs = [at(content[f"sweeps {seed}"], variant) for seed in SEEDS]
+            leaks, gains = [span(leak) for _, leak in pairs], [span(gain, 1, 100, "+") for gain, _ in pairs]
+            yield f"| {knob} | {value:g} | {' | '.join((*leaks, *gains))} |"
+
+
+def drawn(content: Mapping[str, Any]) -> str:
+    """The figure of the first seed's report, as a picture of its own."""
+    found = content["sweeps 0"]
+
+    def mark(value: float, variant: str) -> tuple[float, ...]:
+        gain, leak = at(found, variant)
+        return (value, *gain, *leak, float(gain[0] > 0))
+
+    lines = [[mark(value, variant) for value, variant in steps_of(knob)] for knob in KNOBS]
+    figure = plots.swept(
+        lines, mark(0.0, "none"), leak="AUC of a batch's side", chance=0.5, title="Leak against gain by setting"
+    )
+    for name, colour in COLOURS.items():
+        figure = figure.replace(f"var(--{name})", colour)
+    figure = figure.replace('class="plot"', 'font-family="sans-serif"', 1)
+    back = '<rect width="100%" height="100%" fill="white"/>'
+    return (
+        figure.replace(
+            "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" ', 1
+        )
+        .replace(">", f">{back}", 1)
+        .replace(' href="#', ' xlink:href="#')
+    )
+
+
+def mixtures(content: Mapping[str, Any]) -> Iterator[str]:
+    """Rows of the table of mixtures, by size of a batch: what is told, and what beyond the classes."""
+    for size, variant in ((8, "batch-8"), (32, "none"), (128, "batch-128")):
+        own = content["mixtures"][variant]
+        for mixture in ("1/0", "0.7/0.3", "0.6/0.4"):
+            auc, beyond = own["property_auc"][mixture], own["beyond_labels"][mixture]
+            sides = " against ".join(f"{100 * float(one):g} %" for one in mixture.split("/"))
+            yield f"| {size} | {sides} | {span(auc)} | {span(beyond, sign='+')} |"
+
+
+def distributions(content: Mapping[str, Any]) -> Iterator[str]:
+    """Rows of the table of R10: each attack, on the share of women and on a coin."""
+    found = [content[f"distribution {asked}"] for asked in ("sex", "coin")]
+    for attack in found[0]["threats"]["distribution"]["numbers"]["none"]:
+        if attack:
+            own = [numbers_of(one, "distribution", "none", attack)["distribution_auc"] for one in found]
+            yield f"| `{attack}` | {' | '.join(map(span, own))} |"
+
+
 def filled(page: str, content: Mapping[str, Any]) -> str:
     """A page with its tables as the figures have them."""
     first = lines(content[QUICK])
-    return fill(page, {"ways": first, "seeds": seeds(content), "R5": dropped(content), "R6": aligned(content)})
+    tables = {
+        "ways": first, "seeds": seeds(content), "R5": dropped(content), "R6": aligned(content),
+        "sweeps": sweeps(content), "R10": distributions(content), "mixtures": mixtures(content),
+    }  # fmt: skip
+    return fill(page, tables)
 
 
 def main(words: list[str]) -> None:
@@ -365,6 +543,7 @@ def main(words: list[str]) -> None:
     content = json.loads(PATH.read_text("utf-8")) if PATH.exists() else {}
     if words == ["table"]:
         PAGE.write_text(filled(PAGE.read_text("utf-8"), content), encoding="utf-8")
+        PICTURE.write_text(drawn(content) + "\n", encoding="utf-8")
         return
     torch.set_num_threads(1)
     named = [word for word in words if not word.startswith("--")]

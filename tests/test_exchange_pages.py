@@ -48,6 +48,10 @@ def test_the_table_on_records_is_what_the_stored_figures_say(monkeypatch):
 
     content, text = stored("exchange_records"), exchange_records.PAGE.read_text(encoding="utf-8")
     assert exchange_records.filled(text, content) == text
+    rows, noisy = (content[f"dense 32, {how}"]["ridge_inversion representations"] for how in ("shown", "hidden"))
+    assert rows["identified"][1] > content["dense 32"]["dense_inversion gradient"]["identified"][2]
+    assert rows["psnr"][1] > content["dense 32, shown"]["mean_record"]["psnr"][2] + 6
+    assert noisy["identified"][1] < 1 / 20 < noisy["identified"][2]
     shares = [content[f"dense {size}"]["dense_inversion gradient"]["recovered"][0] for size in (1, 8)]
     assert shares[0] > shares[1]
     for name in ("exchange_records", "machine"):
@@ -87,6 +91,41 @@ def test_the_table_of_ways_is_what_the_report_says(monkeypatch):
         sys.modules.pop(name, None)
 
 
+def test_what_the_page_says_of_sweeps_and_of_a_share_is_what_was_measured(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import joint_transfer
+
+    content = stored("joint_transfer")
+    for seed in joint_transfer.SEEDS:
+        found = content[f"sweeps {seed}"]
+        gain, leak = joint_transfer.at(found, "none")
+        assert gain[1] > 0
+        for more, less in (
+            ("frozen-2", "frozen-1"),
+            ("frozen-1", "none"),
+            ("none", "width-16"),
+            ("width-16", "width-8"),
+        ):
+            assert joint_transfer.at(found, more)[1][0] > joint_transfer.at(found, less)[1][0]
+        for less in ("frozen-1", "frozen-2"):
+            assert joint_transfer.at(found, less)[0][0] < gain[0]
+        for weight in ("alignment-0.03", "alignment-0.1", "alignment-0.3", "alignment-3"):
+            own = joint_transfer.at(found, weight)[1]
+            assert own[1] < leak[0] < own[2]
+    assert joint_transfer.PICTURE.read_text("utf-8").count("</svg>") == 1
+    few, many = (content["mixtures"][name]["property_auc"]["0.6/0.4"] for name in ("batch-8", "batch-128"))
+    assert few[2] < many[1]
+    shown, coin = (content[f"distribution {asked}"]["threats"]["distribution"] for asked in ("sex", "coin"))
+    assert (shown["status"], shown["failed"], coin["failed"]) == ("shown", [], [])
+    assert coin["status"] == "not_shown"
+    areas = {name: one["distribution_auc"] for name, one in shown["numbers"]["none"].items() if name}
+    assert areas["distribution_inference kl"][1] > 0.65
+    for name in ("loss", "mean"):
+        assert areas[f"distribution_inference {name}"][1] < 0.5 < areas[f"distribution_inference {name}"][2]
+    for name in ("joint_transfer", "machine"):
+        sys.modules.pop(name, None)
+
+
 def test_fewer_records_leave_more_in_a_model_that_is_handed_over(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import handed_over
@@ -104,6 +143,13 @@ def test_fewer_records_leave_more_in_a_model_that_is_handed_over(monkeypatch):
             if name != "seconds"
         }
         assert lira["dropout"][2] > lira["none"][0] > lira["clipped"][2] > lira["clipped"][0] > lira["noise"][2]
+        noisy = {name: one[0] for name, one in content[f"langevin {seed}"].items() if name != "seconds"}
+        assert noisy["none"] == content["defenses"]["none"][seed]
+        areas = [noisy[str(one["id"])]["attacks"]["lira online"]["auc"] for one in handed_over.LANGEVIN.values()]
+        assert areas[0][1] < lira["none"][0] < areas[0][2]
+        assert lira["none"][1] > areas[2][2] > areas[2][1] > lira["stopped"][2]
+        tests = [one["accuracy"]["test"] for one in (noisy["langevin-0.03"], content["defenses"]["stopped"][seed])]
+        assert tests[0][0] < tests[1][2]  # no more accurate than the model that stops early
     for name in ("handed_over", "joint_transfer", "tmi_cifar10", "few_shadow_power", "shadow_free", "machine"):
         sys.modules.pop(name, None)
 

@@ -149,7 +149,7 @@ def test_a_secure_sum_needs_three_parties(tmp_path):
     assert refused(text + '[data.east]\ndata = "digits"\nrows = "1200:1300"\n', tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["compress", "dp_moments", "mixup", "secure_sum", "sgld"])
+@pytest.mark.parametrize("name", ["compress", "dp_moments", "mixup", "secure_sum"])
 def test_defenses_of_messages_are_refused_where_none_is_sent(name, tmp_path):
     alone = GOOD.replace('transfer = "coral"', 'transfer = "head"\ndata = "clinic"').replace(f"parties = {PARTIES}", "")
     (line,) = refused(alone.replace("[threat]", f'[[defense]]\nname = "{name}"\n[threat]'), tmp_path)

@@ -29,7 +29,7 @@ every_setting = pytest.mark.parametrize(
 )
 OF_HEADS = [name for name, kind in TRAINED.items() if not isinstance(kind(**kind.ladder[0]), HIDDEN)]
 """Defenses that act where only the last layer is trained."""
-PLAIN = Hyperparameters(epochs=6, batch_size=8, lr=0.2)
+PLAIN = Hyperparameters(epochs=6, batch_size=8, lr=0.2, momentum=0.0)
 WRONG = {
     "l2": [{"weight_decay": 0.0}, {"weight_decay": float("nan")}],
     "early_stopping": [{"share": 1.0}, {"share": 0.0}],

@@ -17,11 +17,13 @@ from dosimeter.models.access import Access
 from dosimeter.training.defending import ACTING, AMONG_PARTIES, HIDDEN, METHODS, DefenseRow
 from dosimeter.training.joint.methods import joint_defense_problems
 from dosimeter.training.recipe import (
+    AddsStepNoise,
     BlursCut,
     BoundsRecords,
     ChangesAnswers,
     ChangesLoss,
     ChangesRecipe,
+    ChoosesMethods,
     FightsAdversaries,
     FitsCut,
     PutsBottleneck,
@@ -132,9 +134,9 @@ def _on_texts(stage: Stage, rows: Sequence[DefenseRow]) -> list[str]:
         return []
     return [
         f"task 'language' has no classes and no answers to change, got {row.name}: remove it, or use l2, "
-        "early_stopping or dp_sgd"
+        "early_stopping, sgld or dp_sgd"
         for row in rows
-        if not isinstance(row.defense, ChangesRecipe | BoundsRecords)
+        if not isinstance(row.defense, ChangesRecipe | BoundsRecords | AddsStepNoise)
         or isinstance(row.defense, ChangesAnswers | ChangesLoss)
     ]
 
@@ -150,19 +152,9 @@ def _together(
     if len(losses) > 1:
         problems.append(f"one of them decides the loss, the step or the labels, got {' and '.join(losses)}: keep one")
     bounding = [row.name for row in rows if isinstance(row.defense, BoundsRecords)]
-    if bounding and stage.standardise:
-        problems.append(
-            f"{bounding[0]} bounds what a record does, got standardise = true, which gives away means over records "
-            "without noise: set standardise = false, and choose lr for features as they are"
-        )
-    if bounding and stage.precision == "bfloat16":
-        problems.append(f"{bounding[0]} clips and adds noise in float32, got precision = 'bfloat16': remove it")
-    if bounding and stage.bn_mode == "official":
-        problems.append(
-            f"{bounding[0]} bounds what a record does, got bn_mode = 'official', which moves stored statistics without "
-            "noise: use 'strict'"
-        )
+    problems += _bounded(stage, bounding[0]) if bounding else []
     problems += _hidden(stage, rows, bounding)
+    problems += _disturbed(stage, rows, bounding)
     problems += _on_texts(stage, rows)
     if rows and stage.given:
         problems.append(f"a given stage is not trained, got {rows[0].name}: remove them")
@@ -240,6 +232,42 @@ def _fighting(stage: Stage, rows: Sequence[DefenseRow]) -> list[str]:
         problems.append(f"one of them fights adversaries, got {' and '.join(fighting)}: name all aims in one `against`")
     if fighting and dividing:
         problems.append(f"{dividing[0]} trains models on parts of the records, got {fighting[0]} beside it: keep one")
+    return problems
+
+
+def _bounded(stage: Stage, name: str) -> list[str]:
+    """Problems of one stage with a defense that bounds what a record does, as the tail of its place."""
+    problems = []
+    if stage.standardise:
+        problems.append(
+            f"{name} bounds what a record does, got standardise = true, which gives away means over records "
+            "without noise: set standardise = false, and choose lr for features as they are"
+        )
+    if stage.precision == "bfloat16":
+        problems.append(f"{name} clips and adds noise in float32, got precision = 'bfloat16': remove it")
+    if stage.bn_mode == "official":
+        problems.append(
+            f"{name} bounds what a record does, got bn_mode = 'official', which moves stored statistics without "
+            "noise: use 'strict'"
+        )
+    return problems
+
+
+def _disturbed(stage: Stage, rows: Sequence[DefenseRow], bounding: Sequence[str]) -> list[str]:
+    """Problems with the defenses of one stage that add noise to its steps, as the tail of their place."""
+    adding = [row.name for row in rows if isinstance(row.defense, AddsStepNoise)]
+    problems = [
+        f"{row.name} {reason}"
+        for row in rows
+        if isinstance(row.defense, AddsStepNoise) and isinstance(row.defense, ChoosesMethods)
+        if (reason := row.defense.unfit(stage.transfer, stage.hyperparameters))
+    ]
+    if len(adding) > 1:
+        problems.append(f"one of them adds noise to the steps, got {' and '.join(adding)}: keep one")
+    if adding and bounding:
+        problems.append(
+            f"{bounding[0]} adds noise to every step, and says what that guarantees, got {adding[0]} too: keep one"
+        )
     return problems
 
 

@@ -66,6 +66,7 @@ class Stage(Table):
     after: Reference | None = None
     alignment: float = Field(default=1.0, gt=0)
     local_steps: int = Field(default=1, ge=1, le=1_000_000)
+    frozen: int = Field(default=0, ge=0, le=10_000)
     last_k: int = Field(default=1, ge=1, le=10_000)
     bn_mode: Literal[Statistics] = "strict"
     lora_rank: int = Field(default=8, ge=1, le=10_000)

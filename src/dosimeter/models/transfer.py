@@ -76,6 +76,44 @@ def divide(
     return Parts(frozen, last if line == len(blocks) else nn.Sequential(*blocks[line:], last))
 
 
+def fix_first(trunk: nn.Sequential, blocks: int, name: str) -> None:
+    """Makes parameters of the first blocks of a trunk constants, in place: no message and no gradient has them.
+
+    Parameters elsewhere that require no gradient, which a user's model may have, become constants too.
+
+    Args:
+        trunk: the blocks before the head.
+        blocks: how many of those with parameters.
+        name: of the model, for messages.
+
+    Raises:
+        TrainingError: no block with parameters would be left, or their order is not known.
+    """
+    own = list(trunk.children())
+    if blocks and own and isinstance(own[0], Backbone):
+        raise TrainingError(
+            f"model {name}: frozen needs the order of the blocks, got a model of which only the last layer was found: "
+            "give attributes `backbone` (a Sequential) and `head` (a Linear), or remove frozen"
+        )
+    with_weights = [one for one in own if any(True for _ in one.parameters())]
+    if blocks and blocks >= len(with_weights):
+        raise TrainingError(
+            f"model {name}: frozen must leave a block with parameters to train, of {len(with_weights)} before the "
+            f"head, got {blocks}: use at most {max(0, len(with_weights) - 1)}"
+        )
+    fixed = {inner for one in with_weights[:blocks] for inner in one.modules()}
+    for module in trunk.modules():
+        for key, parameter in list(module.named_parameters(recurse=False)):
+            if module in fixed or not parameter.requires_grad:
+                delattr(module, key)
+                module.register_buffer(key, parameter.detach(), persistent=False)
+    if next(trunk.parameters(), None) is None:
+        raise TrainingError(
+            f"model {name}: a trunk that parties share must have parameters to train, got none that require gradients: "
+            "let some of them be trained"
+        )
+
+
 class Live(nn.Module):
     """A frozen part that runs anew for every batch, and the trained part after it.
 

@@ -40,6 +40,7 @@ class Link:
         shape: shape of one input.
         classes: number of classes of its task.
         transfer: how it starts from its parent.
+        frozen: first blocks that stay as they are, where several parties train.
         last_k: blocks trained before the head, for "last-k".
         bn_mode: what batch normalisation before them does in training, for "last-k".
         lora_rank, lora_alpha: rank and scale of the adapters, for "lora".
@@ -57,6 +58,7 @@ class Link:
     shape: tuple[int, ...]
     classes: int
     transfer: Literal[Method, Joint] = "scratch"
+    frozen: int = 0
     last_k: int = 1
     bn_mode: Statistics = "strict"
     lora_rank: int = 8
@@ -96,6 +98,8 @@ class Link:
             del settings["task"]  # entries of classes keep their keys
         elif self.options.get("folder"):
             settings["options"] = {key: value for key, value in self.options.items() if key != "folder"}
+        if not self.frozen:
+            del settings["frozen"]  # entries keep their keys
         if self.hyperparameters.defenses:
             settings["code of defenses"] = [class_code(type(one)) for one in self.hyperparameters.defenses]
         if self.weights and Path(self.weights).is_file():

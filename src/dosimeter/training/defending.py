@@ -18,6 +18,7 @@ from dosimeter.training.recipe import (
     ChangesRecipe,
     ChargesCut,
     ChargesHidden,
+    ChoosesMethods,
     Defense,
     FightsAdversaries,
     FitsCut,
@@ -53,8 +54,8 @@ METHODS = (
 """Methods that a defense can have; each defense has at least one."""
 HIDDEN = PutsBottleneck | ChargesHidden | ChargesCut | FightsAdversaries
 """Defenses that need hidden layers that are trained."""
-ACTING = ChangesLoss | HidesFeatures | BoundsRecords | SubModels | HIDDEN
-"""Defenses that act during training."""
+ACTING = ChangesLoss | HidesFeatures | BoundsRecords | SubModels | AddsStepNoise | HIDDEN
+"""Defenses that act during the training of one organisation."""
 
 
 AMONG_PARTIES = GuardsMessages | AddsStepNoise | MixesRecords | HidesParts
@@ -102,11 +103,17 @@ def with_defenses(hp: Hyperparameters, rows: Sequence[DefenseRow], *, joint: boo
         joint: several parties train the stage together.
 
     Raises:
-        ConfigError: a defense raised, or gave no recipe that can be trained.
+        ConfigError: a defense raised, gave no recipe that can be trained, or cannot act with the recipe.
     """
     for row in rows:
         if isinstance(row.defense, ChangesRecipe):
             hp = _change(row, row.defense, hp)
+    for row in rows:
+        # A change of the recipe by another defense, which the checks of the file have not seen, may come between.
+        if isinstance(row.defense, AddsStepNoise) and isinstance(row.defense, ChoosesMethods):
+            reason = row.defense.unfit("", hp)
+            if reason:
+                raise ConfigError(f"defense {row.id!r}: {row.name} {reason}")
     acting = [row.defense for row in rows if isinstance(row.defense, JOINT if joint else ACTING)]
     return replace(hp, defenses=(*hp.defenses, *acting))
 

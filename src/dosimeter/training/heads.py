@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
-from dosimeter.training.loop import Optimizer, find_diverged, own_loss
+from dosimeter.training.loop import Optimizer, StepNoise, find_diverged, own_loss
 from dosimeter.training.recipe import HidesFeatures, Hyperparameters
 
 VARIANCE_FLOOR = 0.1
@@ -74,7 +74,7 @@ def train_heads(
     scaling = _moments(features, rows) if hp.standardise else None
     optimizer = Optimizer([weight, bias], hp)
     rngs = [generator(seed, "order") for seed in seeds]
-    hider = Hider(hp, seeds, scaling)
+    hider, noise = Hider(hp, seeds, scaling), StepNoise(hp, seeds)
     batches = -(-k // hp.batch_size)
     # One buffer serves all batches, so that an update allocates no memory for its records.
     gathered = features.new_empty(m * min(hp.batch_size, k), d)
@@ -90,7 +90,9 @@ def train_heads(
             y = labels[batch] if labels.ndim == 1 else labels[torch.arange(m, device=device)[:, None], places[step]]
             gradient = functools.partial(_gradient, labels=y, hp=hp, epoch=epoch)
             loss += _head_step(hider.hide(x), gradient, weight, bias, None if hider.hiding else scaling)
-            optimizer.update(hp.lr_at(epoch * batches + step, hp.epochs * batches))
+            rate = hp.lr_at(epoch * batches + step, hp.epochs * batches)
+            noise.add([one.grad for one in (weight, bias) if one.grad is not None], rate)
+            optimizer.update(rate)
         loss /= k
         if not bool(torch.isfinite(loss).all()):
             worst = int(torch.nonzero(~torch.isfinite(loss))[0])

@@ -22,7 +22,15 @@ from dosimeter.training.charges import charges
 from dosimeter.training.construction.joining import fighting
 from dosimeter.training.language.stage import is_text, next_token_loss
 from dosimeter.training.private.loop import privately
-from dosimeter.training.recipe import Augmentation, ChangesLoss, HidesFeatures, Hyperparameters, PacesLoss, settle
+from dosimeter.training.recipe import (
+    AddsStepNoise,
+    Augmentation,
+    ChangesLoss,
+    HidesFeatures,
+    Hyperparameters,
+    PacesLoss,
+    settle,
+)
 
 SHIFT = 4
 """Largest shift of the training augmentation, pixels; borders are replicated."""
@@ -66,6 +74,34 @@ class Optimizer:
                 p.addcdiv_(mean, deviation, value=-lr / (1 - BETA1**self.updates))
             else:
                 p.add_(self.means[i].mul_(self.hp.momentum).add_(gradient), alpha=-lr)
+
+
+class StepNoise:
+    """Noise that a defense adds to each gradient of one model, or of several that train together.
+
+    It is drawn on the CPU and model by model, so that a model depends neither on its pack nor on the device.
+
+    Args:
+        hp: the recipe with its defenses; without one that adds noise nothing is drawn.
+        seeds: one for each model.
+    """
+
+    def __init__(self, hp: Hyperparameters, seeds: Sequence[int]) -> None:
+        self.adding = [one for one in hp.defenses if isinstance(one, AddsStepNoise)]
+        self.rngs = [torch.Generator().manual_seed(seed_for(seed, "noise of steps")) for seed in seeds if self.adding]
+
+    def add(self, gradients: Sequence[Float[Tensor, "m ..."]], rate: float) -> None:
+        """Adds it, in place, to the gradients of all models, which are followed at this learning rate."""
+        for one in self.adding:
+            deviation = one.deviation(rate)
+            for gradient in gradients:
+                for own, rng in zip(gradient, self.rngs, strict=True):
+                    own.add_(torch.randn(own.shape, generator=rng).to(own.device, own.dtype), alpha=deviation)
+
+
+def gradients_of(parameters: Sequence[Tensor]) -> list[Float[Tensor, "1 ..."]]:
+    """Gradients of one model as `StepNoise` takes them, those that there are; they share memory."""
+    return [p.grad[None] for p in parameters if p.grad is not None]
 
 
 @contextlib.contextmanager
@@ -223,7 +259,7 @@ def train(
         inputs: the stage's rows of this model, `[n ...]`, uint8 images or floats.
         labels: classes, probabilities of all classes, or tokens of texts, whole numbers.
         hp: the recipe.
-        seed: decides the order of the data, augmentation and dropout.
+        seed: decides the order of the data, augmentation, dropout and the noise of steps.
         device: device to train on.
         records: `[n ...]` as the whole model takes them, where `inputs` are what its frozen part gives; not augmented.
 
@@ -239,7 +275,7 @@ def train(
     inputs, labels = inputs.to(device), labels.to(device)
     n, batches = len(inputs), -(-len(inputs) // hp.batch_size)
     hp = settle(hp, n)
-    optimizer = Optimizer([p for p in model.parameters() if p.requires_grad], hp)
+    optimizer, noise = Optimizer([p for p in model.parameters() if p.requires_grad], hp), StepNoise(hp, [seed])
     order_rng, augment_rng = generator(seed, "order"), torch.Generator().manual_seed(seed_for(seed, "augmentation"))
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=hp.precision == "bfloat16")
     loss_mean = math.nan
@@ -266,7 +302,9 @@ def train(
                     total += loss.detach() * len(rows)
                 else:
                     total += private.set(batch, labels[rows])
-                optimizer.update(hp.lr_at(epoch * batches + step, hp.epochs * batches))
+                rate = hp.lr_at(epoch * batches + step, hp.epochs * batches)
+                noise.add(gradients_of(optimizer.parameters), rate)
+                optimizer.update(rate)
             loss_mean = float(total) / n
             if not math.isfinite(loss_mean):
                 raise TrainingError(find_diverged(loss_mean, epoch, seed, hp))

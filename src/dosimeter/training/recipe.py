@@ -230,7 +230,7 @@ class GuardsMessages(Protocol):
 
 @runtime_checkable
 class AddsStepNoise(Protocol):
-    """A defense by which each gradient of an organisation has noise, that of its own head too."""
+    """A defense by which each gradient has noise: of a model, or of an organisation, that of its own head too."""
 
     def deviation(self, rate: float) -> float:
         """Standard deviation of Gaussian noise on each number of a gradient that is followed at a learning rate."""
@@ -259,10 +259,10 @@ class HidesParts(Protocol):
 
 @runtime_checkable
 class ChoosesMethods(Protocol):
-    """A defense that cannot act in every joint method."""
+    """A defense that cannot act in every method of transfer, or with every recipe."""
 
     def unfit(self, method: str, hp: Hyperparameters) -> str | None:
-        """Why it cannot act in a method, with the remedy; None where it can."""
+        """Why it cannot act in a method with a recipe, with the remedy; None where it can."""
         ...
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from dosimeter.config.audit import parse
 from dosimeter.data import Dataset
+from dosimeter.defenses.joint.sgld import SGLD
 from dosimeter.defenses.training.nopeek import NoPeek
 from dosimeter.families.split.attacks import FSHA
 from dosimeter.families.split.game import Auxiliary, SplitGame
@@ -110,6 +111,17 @@ def test_a_defense_of_the_device_adds_its_own_gradient():
     client = Client(layer, torch.ones(1, 1), torch.zeros(1, dtype=torch.long), recipe, 0)
     client.returns(0 * client.sends())
     assert layer.weight.item() == pytest.approx(3.0 - 0.1 * 3.0)
+
+
+def test_noise_of_the_devices_steps_is_in_them_too():
+    """Nothing comes back, so weights move by noise alone: s √η each step."""
+    layer = nn.Linear(100, 100, bias=False)
+    nn.init.zeros_(layer.weight)
+    recipe = Hyperparameters(lr=0.25, momentum=0.0, batch_size=1, defenses=(SGLD(scale=0.2),))
+    client = Client(layer, torch.ones(1, 100), torch.zeros(1, dtype=torch.long), recipe, 0)
+    for _ in range(4):
+        client.returns(0 * client.sends())
+    assert float(layer.weight.detach().std()) == pytest.approx(0.2 * 0.25**0.5 * 2, rel=0.05)
 
 
 @pytest.mark.slow

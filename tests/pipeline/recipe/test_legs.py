@@ -83,6 +83,20 @@ def test_a_variant_changes_one_chain_and_leaves_the_others(tmp_path):
     assert [keys[0][name] == keys[1][name] for name in keys[0]] == [True, False, True]
 
 
+def test_variants_are_kept_where_one_chain_alone_is_asked_of(tmp_path):
+    """The joint stage branches off the only plain one, so its chain is the whole file."""
+    raw = table()
+    model = raw["stage"][0].pop("model")
+    raw["stage"] = [
+        {"name": "first", "data": "own", "model": model, "epochs": 1}, {**raw["stage"][0], "after": "first"},
+    ]  # fmt: skip
+    raw |= {"variant": [{"id": "slow", "stage": {"joint": {"lr": 0.01}}}]}
+    raw |= {"defense": [{"name": "compress", "how": "sign", "id": "signs"}]}
+    prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path))
+    assert [row.id for row, _ in prepared.variants] == ["signs", "slow"]
+    assert len({prepared.key, *(one.key for _, one in prepared.variants)}) == 3
+
+
 def test_problems_of_a_chain_name_the_stage_in_the_file(tmp_path):
     raw = small()
     raw["stage"][3]["parties"] = {"source": "source", "receiver": "narrow"}

@@ -58,6 +58,11 @@ def _keys(stage: Stage, index: int, data: Collection[str]) -> list[str]:
             f"alignment: only a transfer that aligns a source and a receiver has a weight of it, got {stage.alignment} "
             f"with {stage.transfer!r}: remove it, or use 'coral' or 'mmd'"
         ]
+    if stage.frozen and not stage.joint:
+        return [
+            f"frozen: only a joint transfer has it, got {stage.frozen} with {stage.transfer!r}: remove it, or use "
+            "'last-k' with last_k, which counts from the other end"
+        ]
     if not stage.joint:
         return []
     outside = stage.test is not None and stage.test not in data  # test records that the options are for
@@ -70,6 +75,15 @@ def _keys(stage: Stage, index: int, data: Collection[str]) -> list[str]:
     if stage.transfer == "l2-sp" and (index == 0 or (stage.model is not None and stage.after is None)):
         problems.append(
             "transfer: 'l2-sp' stays near the weights of the stage before, got the first stage: put one before it"
+        )
+    if stage.frozen and (index == 0 or (stage.model is not None and stage.after is None)):
+        problems.append(
+            f"frozen: blocks that stay as they are have weights of a stage before, got {stage.frozen} in the first "
+            "stage: put one before it, or remove it"
+        )
+    if stage.frozen and stage.transfer == "dsn":
+        problems.append(
+            f"frozen: 'dsn' has encoders that each party trains by itself, got {stage.frozen}: remove it, or use 'dann'"
         )
     return problems
 

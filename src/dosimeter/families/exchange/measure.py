@@ -14,6 +14,7 @@ from dosimeter.families.exchange.measures.checks import (
     tied,
     worth_it,
 )
+from dosimeter.families.exchange.measures.held import held_gate
 from dosimeter.families.exchange.measures.measured import Measured
 from dosimeter.families.exchange.measures.recorded import NOT_ASKED, counted_gate, order_gate, record_gate, recorded_of
 from dosimeter.families.exchange.measures.shown import Decisions
@@ -40,8 +41,9 @@ def measure(folder: CaseFolder) -> Findings:
     shown = any(one.shown for one in tests.all)
     asked = (order_gate(found), record_gate(found), *counted_gate(found, shown=shown)) if recorded else ()
     of_kind = asked or (null_gate(nulls),)
-    gates = (worth_it(found), tied(found), *of_kind, controls(found), *directed(found, tests.all))
     summary, head = folder.summary, tests.headline
+    both = held_gate(summary, shown=shown)
+    gates = (worth_it(found), tied(found), *both, *of_kind, controls(found), *directed(found, tests.all))
     status = _status(tests, gates)
     details = _details(found, tests)
     told = {**summary["threat"], "noun": summary["noun"], "auxiliary_records": summary["data"]["auxiliary"],

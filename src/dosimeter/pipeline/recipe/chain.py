@@ -75,7 +75,7 @@ def try_chains(
 def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
     """One stage as a link, without its defenses."""
     names = (
-        "name", "model", "transfer", "last_k", "bn_mode", "lora_rank", "lora_alpha", "head", "options", "fit",
+        "name", "model", "transfer", "frozen", "last_k", "bn_mode", "lora_rank", "lora_alpha", "head", "options", "fit",
         "depends", "task",
     )  # fmt: skip
     weights = stage.weights

@@ -10,6 +10,7 @@ from dosimeter.pipeline.recipe.prepared import PreparedRecipe
 from dosimeter.pipeline.recipe.wires import about_topology
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.joint.job import JointJob
+from dosimeter.training.joint.methods import FEDERATED
 from dosimeter.training.packs import PackJob
 from dosimeter.training.private.accounting import Privacy
 
@@ -48,8 +49,10 @@ def _of_leg(prepared: PreparedRecipe, bounds: Mapping[int, str]) -> list[dict[st
             settings["parties"] = dict(stage.parties or {})
             if stage.after is not None:
                 settings["after"] = stage.after
-            if "alignment" in stage.model_fields_set:
+            if stage.transfer not in FEDERATED:
                 settings["alignment"] = stage.alignment
+            if link.model is None:  # it starts from the stage before
+                settings["frozen"] = stage.frozen
             if told := _of_parties(prepared):
                 settings["privacy"] = told
         if audit.defenses[index]:

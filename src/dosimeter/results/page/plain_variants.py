@@ -9,6 +9,7 @@ from typing import Any
 from dosimeter.results import words
 from dosimeter.results.figures import NOTHING, Figure, bits, find, rate
 from dosimeter.results.page.section import Section
+from dosimeter.results.page.sweeps import Swept, sweep
 from dosimeter.results.page.variants import about, points
 from dosimeter.results.rows import DOSE, Row, exact, figure
 from dosimeter.results.views import View
@@ -78,6 +79,7 @@ class PlainTable:
         epsilon: size of the small changes, in words; empty where no accuracy under them was measured.
         weakened: names of the variants whose models leak less and also stay right less often under small changes.
         chosen: which variant to take, on records that had no part in its choice; None where none was chosen.
+        swept: leak against gain where variants change one setting step by step; None where none does.
     """
 
     rows: Sequence[PlainLine]
@@ -86,6 +88,7 @@ class PlainTable:
     epsilon: str
     weakened: Sequence[str]
     chosen: Chosen | None
+    swept: Swept | None = None
 
 
 def table(view: View, section: Section) -> PlainTable | None:
@@ -104,7 +107,8 @@ def table(view: View, section: Section) -> PlainTable | None:
     sizes = [float(row.conditions["epsilon"]) for row in view["utility"] if row.metric == PERTURBED]
     largest = exact("share", max(sizes)) if sizes else ""
     weakened = [str(entry["id"]) for entry in entries if _weakened(view, entry, section)]
-    return PlainTable(rows, words.SPLITS[split], section.leads[2], largest, weakened, _chosen(view))
+    chosen, swept = _chosen(view), sweep(view, section)
+    return PlainTable(rows, words.SPLITS[split], section.leads[2], largest, weakened, chosen, swept)
 
 
 def _chosen(view: View) -> Chosen | None:

@@ -36,6 +36,8 @@ NEAR = 0.03
 """Share of an axis: points that are closer to each other share one label."""
 # Line patterns tell the curves apart without colour; the legend's swatches in report.css repeat them.
 DASHES = ((0, ()), (0, (7, 2)), (0, (2, 1.6)))
+MARKERS = ("o", "s", "^")
+FILLS: tuple[Literal["none", "full"], ...] = ("none", "full")
 SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 STYLE: Mapping[str, Any] = {
     "svg.fonttype": "none",
@@ -218,6 +220,47 @@ def scatter(points: Sequence[Sequence[float]], *, labels: tuple[str, str], title
         axes.grid(True)
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
+        return _svg(figure, title)
+
+
+def swept(
+    lines: Sequence[Sequence[Sequence[float]]], base: Sequence[float], *, leak: str, chance: float | None, title: str
+) -> str:
+    """Leak against gain of trainings that differ in one setting, a line for each setting, as an SVG element.
+
+    Args:
+        lines: of at most three settings the trainings in the order of its values: value, gain, its low and high end,
+            leak, its low and high end, and whether the leak is judged; trainings that are not are hollow.
+        base: the training that all lines leave from, in the same form; its value is not drawn.
+        leak: label of the leak's axis.
+        chance: leak by chance; None where that is no one number.
+        title: text about the figure, for screen readers.
+    """
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    with _style("swept"):
+        figure, axes = _figure(5.5, 5.0)
+        looks = zip(lines, SERIES, MARKERS, strict=False)
+        drawn = [(one, color, marker) for points, color, marker in looks for one in points if one[1:] != base[1:]]
+        for points, color, dash in zip(lines, SERIES, DASHES, strict=False):
+            axes.plot([one[1] for one in points], [one[4] for one in points], color=color, linestyle=dash, linewidth=1)
+        for (_, x, left, right, y, low, high, judged), color, marker in [*drawn, (base, INK, "D")]:
+            axes.plot([left, right], [y, y], color=color, linewidth=1.2, alpha=0.4)
+            axes.plot([x, x], [low, high], color=color, linewidth=1.2, alpha=0.4)
+            axes.plot([x], [y], color=color, marker=marker, markersize=6, linestyle="", fillstyle=FILLS[bool(judged)])
+        spans = [high - low for low, high in (axes.get_xlim(), axes.get_ylim())]
+        for place, numbers in _labels((spans[0], spans[1]), [one[:7] for one, *_ in drawn]):
+            axes.annotate(numbers, place, (5, 5), textcoords="offset points", fontsize=11)
+        axes.axvline(0, color=FAINT, linewidth=1, dashes=(3, 3))
+        if chance is not None:
+            axes.axhline(chance, color=FAINT, linewidth=1, dashes=(3, 3))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda gain, _: f"{100 * gain:+.6g}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(_as_percent))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+        axes.grid(True)
+        axes.set_xlabel("gain in accuracy (percentage points)")
+        axes.set_ylabel(leak)
         return _svg(figure, title)
 
 

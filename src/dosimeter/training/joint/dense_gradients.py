@@ -70,7 +70,7 @@ def perceptron_gradients(
         Gradients `[m ...]` of `parameters`.
     """
     m, b = labels.shape
-    own = {**dict(trunk.named_parameters()), **parameters}
+    own = {**dict(trunk.named_buffers()), **dict(trunk.named_parameters()), **parameters}
     found: dict[str, Tensor] = {}
     with torch.no_grad():
         value, passed = inputs.reshape(m * b, -1), []

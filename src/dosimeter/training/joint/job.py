@@ -22,6 +22,7 @@ from dosimeter.jobs.arrays import arrays_hash
 from dosimeter.jobs.keyed import KeyedJob
 from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float, cut
+from dosimeter.models.transfer import fix_first
 from dosimeter.training.chain import Link, build_chain, users_code
 from dosimeter.training.joint.guarding import bounded, guarantees
 from dosimeter.training.joint.losses.steering import Steering
@@ -270,7 +271,7 @@ def begin(
         parent: weights of the stage before.
 
     Raises:
-        TrainingError: the trunk has running statistics.
+        TrainingError: the trunk has running statistics, or no block would be trained.
     """
     heads = []
     for index in range(parties):
@@ -284,6 +285,7 @@ def begin(
             f"model {type(model).__name__}: a trunk that parties share must have no running statistics, got some, "
             "as of batch normalisation: choose a model without, such as 'mlp'"
         )
+    fix_first(shared, links[-1].frozen, type(model).__name__)
     return shared, heads
 
 

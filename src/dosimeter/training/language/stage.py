@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.models.lora import LoRA, WithAdapters, with_adapters
-from dosimeter.training.recipe import BoundsRecords, ChangesRecipe, Defense
+from dosimeter.training.recipe import AddsStepNoise, BoundsRecords, ChangesRecipe, Defense
 
 HEAD = "head"
 """Name of the last layer of our own transformer."""
@@ -72,9 +72,9 @@ def unfit_defenses(defenses: Sequence[Defense], place: str) -> None:
     """
     problems = [
         f"{place}: defense {type(one).__name__} needs records with a class, which texts of a language model have not: "
-        "remove it, or use early_stopping, l2 or dp_sgd"
+        "remove it, or use early_stopping, l2, sgld or dp_sgd"
         for one in defenses
-        if not isinstance(one, ChangesRecipe | BoundsRecords)
+        if not isinstance(one, ChangesRecipe | BoundsRecords | AddsStepNoise)
     ]
     if problems:
         raise ConfigError(*problems)

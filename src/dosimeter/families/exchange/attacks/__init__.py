@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dosimeter.families.exchange.attacks.rebuilding.idlg import IDlg
     from dosimeter.families.exchange.attacks.rebuilding.inverting_gradients import InvertingGradients
     from dosimeter.families.exchange.attacks.rebuilding.mean_record import MeanRecord
+    from dosimeter.families.exchange.attacks.rebuilding.ridge_inversion import RidgeInversion
     from dosimeter.families.exchange.attacks.tasks.task_coin import TaskCoin
     from dosimeter.families.exchange.attacks.tasks.task_inference import TaskInference
     from dosimeter.families.exchange.attacks.tasks.untrained_encoder import UntrainedEncoder
@@ -40,6 +41,7 @@ __all__ = [
     "InvertingGradients",
     "LabelOnly",
     "MeanRecord",
+    "RidgeInversion",
     "SetProperty",
     "TaskCoin",
     "TaskInference",
@@ -59,6 +61,7 @@ ATTACKS: Registry[type[Any]] = Registry(
         "dlg": "rebuilding.dlg:Dlg",
         "idlg": "rebuilding.idlg:IDlg",
         "inverting_gradients": "rebuilding.inverting_gradients:InvertingGradients",
+        "ridge_inversion": "rebuilding.ridge_inversion:RidgeInversion",
         "head_features": "rebuilding.head_features:HeadFeatures",
         "mean_record": "rebuilding.mean_record:MeanRecord",
         "any_record": "rebuilding.any_record:AnyRecord",
@@ -91,7 +94,7 @@ def default_rows(question: Question = "property") -> list[dict[str, Any]]:
         read: list[dict[str, Any]] = [
             {"name": name, "channel": one} for one in ("gradient", "update") for name in REBUILDING
         ]
-        return [*read, {"name": "head_features"}, {"name": "mean_record"}, {"name": "any_record"}]
+        return [*read, *({"name": one} for one in ("ridge_inversion", "head_features", "mean_record", "any_record"))]
     if question == "tasks":
         return [{"name": name} for name in ("task_inference", "untrained_encoder", "task_coin")]
     if question == "distribution":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.exchange.case.held import held_by_both, held_notes
 from dosimeter.families.exchange.case.people import Partners
 from dosimeter.families.exchange.threat import ExchangeThreat
 from dosimeter.training.system import TrainedSystem
@@ -46,7 +47,7 @@ def notes_of(system: TrainedSystem, threat: ExchangeThreat, partners: Partners, 
         notes.append("accuracy: stage has no `test`, so whether the joint training is worth it is not known")
     if 2 <= threat.targets < 4:
         notes.append(f"targets: intervals over {threat.targets} trainings are very wide; take 1, or 4 and more")
-    return notes
+    return notes + held_notes(partners.parties, partners.victim)
 
 
 def counted(system: TrainedSystem, partners: Partners) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def counted(system: TrainedSystem, partners: Partners) -> dict[str, Any]:
         "auxiliary": len(partners.auxiliary), "having": int(partners.has.sum()),
         "auxiliary_having": int(partners.known.sum()), "correlation": partners.correlation,
         "test": None if system.test is None else len(system.test),
+        "held": held_by_both(partners.parties, partners.victim),
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from dosimeter.families.exchange.attacks.simulating import PARTS
 from dosimeter.families.exchange.case.batches import shuffled
 from dosimeter.families.exchange.case.case import ExchangeCase, able, require_joint, require_trainable
 from dosimeter.families.exchange.case.further import NO_TEST, FurtherCase
+from dosimeter.families.exchange.case.held import held_notes
 from dosimeter.families.exchange.case.people import partners_of
 from dosimeter.families.exchange.case.refusals import readable
 from dosimeter.families.exchange.case.told import counted, listed
@@ -175,7 +176,9 @@ class DistributionCase(FurtherCase):
             f"many in which nothing is chosen, {threat.shadows} that {threat.adversary!r} plays with "
             f"{int(drawn.own_counts.sum())} records each, and one on all records for the accuracy"
         )
-        return [told, *([NO_TEST] if self.system.test is None else [])]
+        partners = self.joint.partners
+        shared = held_notes(partners.parties, partners.victim)
+        return [told, *([NO_TEST] if self.system.test is None else []), *shared]
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""

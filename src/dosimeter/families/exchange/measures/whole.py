@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dosimeter.families.exchange.measures.checks import controls, directed, gain_of, null_audit, null_gate, worth_it
+from dosimeter.families.exchange.measures.held import held_gate
 from dosimeter.families.exchange.measures.measured import LEVEL, Measured
 from dosimeter.families.exchange.measures.shown import Decisions
 from dosimeter.families.exchange.measures.utility import change, utility, worth
@@ -61,8 +62,9 @@ class Whole:
         """
         found = Measured(read_left(folder))
         tests, nulls = Decisions(found), null_audit(found)
-        gates = (worth_it(found), null_gate(nulls), controls(found), *directed(found, tests.all))
         summary, head = folder.summary, tests.headline
+        both = held_gate(summary, shown=any(one.shown for one in tests.all))
+        gates = (worth_it(found), *both, null_gate(nulls), controls(found), *directed(found, tests.all))
         status, details = _status(tests, gates), self._details(found, tests)
         told = {**summary["threat"], "noun": summary["noun"], "failed": failed_names(gates), "details": details}
         return Findings(

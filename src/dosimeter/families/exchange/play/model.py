@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float, cut
+from dosimeter.models.transfer import fix_first
 from dosimeter.training.chain import Link, build_chain
 
 
@@ -48,7 +49,8 @@ def divided(
     """Trunk and head of the model of the last link.
 
     Raises:
-        TrainingError: the head cannot be found, or the trunk has running statistics, which no message carries.
+        TrainingError: the head cannot be found, or the trunk has running statistics, which no message carries, or no
+            block would be trained.
     """
     model = build_chain(links, len(links) - 1, seed, parent)
     trunk, head = cut(model, as_float(torch.zeros(2, *links[-1].shape)), links[-1].head)
@@ -62,4 +64,5 @@ def divided(
             f"model {type(model).__name__}: a trunk that parties share must have parameters, got none before the last "
             "layer: choose a model with a hidden layer, such as 'mlp'"
         )
+    fix_first(trunk, links[-1].frozen, type(model).__name__)
     return trunk, head

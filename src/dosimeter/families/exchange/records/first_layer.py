@@ -11,7 +11,7 @@ PASSED = (nn.Flatten, nn.Identity, nn.Unflatten)
 
 
 def dense_first(trunk: nn.Module, shape: tuple[int, ...]) -> tuple[str, str] | None:
-    """Names of the weights and the biases of a dense first layer; None if the first layer is another.
+    """Names of the weights and the biases of a dense first layer; None if the first layer is another, or not trained.
 
     Args:
         trunk: the shared layers, in the order in which they are defined.
@@ -24,6 +24,8 @@ def dense_first(trunk: nn.Module, shape: tuple[int, ...]) -> tuple[str, str] | N
         if next(layer.children(), None) is not None or isinstance(layer, PASSED) or layer is trunk:
             continue
         if not isinstance(layer, nn.Linear) or layer.bias is None or layer.in_features != math.prod(shape):
+            return None
+        if not isinstance(layer.weight, nn.Parameter):  # it stays as it is, and no gradient has it
             return None
         return f"{name}.weight", f"{name}.bias"
     return None

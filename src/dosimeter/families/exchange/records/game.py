@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from dosimeter.families.exchange.game import Auxiliary
 from dosimeter.families.exchange.inverting.observed import Observed
 from dosimeter.foundation.arrays import Array
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a source showed of the batch of a step, and what it would have shown of the adversary's own records.
+
+    Attributes:
+        features: of the batch, in its order `[b d]`.
+        known: of all auxiliary records, by the layers of the same step and behind the same defenses `[p d]`.
+        box: least and largest number of a record, if they are known.
+    """
+
+    features: Float[Tensor, "b d"]
+    known: Float[Tensor, "p d"]
+    box: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,7 @@ class RecordsGame:
         trunks: the shared layers at each step.
         size: records of a batch, with those of further parties whose part is in the sum, and of all local steps.
         auxiliary: records of the adversary's own.
+        shown: representations of each step; empty where another channel is read.
     """
 
     ids: Array
@@ -30,3 +47,4 @@ class RecordsGame:
     trunks: tuple[nn.Module, ...]
     size: int
     auxiliary: Auxiliary
+    shown: tuple[Shown, ...] = ()

@@ -8,7 +8,7 @@ from torch import nn
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.people import Partners
-from dosimeter.families.exchange.case.refusals import WORDS, crosses
+from dosimeter.families.exchange.case.refusals import WORDS, crosses, refusals
 from dosimeter.families.exchange.records.first_layer import dense_first
 from dosimeter.families.exchange.threat import ExchangeThreat
 from dosimeter.training.joint.methods import SHOWING
@@ -34,13 +34,21 @@ def records_refusals(
         needs, method = row.attack.needs, str(system.link.transfer)
         if needs.channel is not None and not crosses(needs.channel, method):
             found[row.id] = f"needs {WORDS[needs.channel]}, which transfer {method!r} does not send: leave it out"
+        elif needs.channel == "representations" and (reason := _unread(row, partners, system)):
+            found[row.id] = reason
         elif needs.dense and dense_first(trunk, tuple(system.at_risk.inputs.shape[1:])) is None:
             found[row.id] = (
-                "needs a first layer that is dense and has biases, which the model has not: leave it out, or use 'dlg'"
+                "needs a first layer that is dense, has biases and is trained, which the model has not: leave it out, "
+                "or use 'dlg'"
             )
         elif needs.head and (reason := without_head(threat, partners, system)):
             found[row.id] = reason
     return found
+
+
+def _unread(row: NamedAttack, partners: Partners, system: TrainedSystem) -> str:
+    """Why rows of representations cannot be read; empty if they can."""
+    return refusals([row], partners, str(system.link.transfer), system.link.hyperparameters).get(row.id, "")
 
 
 def without_head(threat: ExchangeThreat, partners: Partners, system: TrainedSystem) -> str:

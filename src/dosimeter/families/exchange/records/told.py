@@ -6,6 +6,7 @@ from typing import Any
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.attacks import MeanRecord
+from dosimeter.families.exchange.case.held import held_by_both, held_notes
 from dosimeter.families.exchange.case.people import Partners
 from dosimeter.families.exchange.threat import ExchangeThreat
 from dosimeter.training.system import TrainedSystem
@@ -39,7 +40,7 @@ def notes_of(system: TrainedSystem, threat: ExchangeThreat, partners: Partners, 
         notes.append("accuracy: stage has no `test`, so whether the joint training is worth it is not known")
     if 2 <= threat.targets < 4:
         notes.append(f"targets: intervals over {threat.targets} trainings are very wide; take 1, or 4 and more")
-    return notes
+    return notes + held_notes(partners.parties, partners.victim)
 
 
 def counted(system: TrainedSystem, partners: Partners, *, pictures: bool) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def counted(system: TrainedSystem, partners: Partners, *, pictures: bool) -> dic
         "name": own.name, "records": len(own), "parties": {name: len(one) for name, one in partners.parties.items()},
         "auxiliary": len(partners.auxiliary), "pictures": pictures,
         "test": None if system.test is None else len(system.test),
+        "held": held_by_both(partners.parties, partners.victim),
     }  # fmt: skip
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dosimeter.families.exchange.attacks.drawing import Drawn
 from dosimeter.families.exchange.attacks.simulating import observed_of
 from dosimeter.families.exchange.attacks.standing import Stand
 from dosimeter.families.exchange.game import ExchangeGame
 from dosimeter.families.exchange.inverting.observed import Observed, holding
-from dosimeter.families.exchange.records.game import RecordsGame
+from dosimeter.families.exchange.records.game import RecordsGame, Shown
 from dosimeter.families.exchange.threat import Channel
 from dosimeter.foundation.errors import AccessError
 from dosimeter.training.joint.transcript import COORDINATOR, Agreement, Transcript
@@ -43,7 +44,10 @@ def watched(
     trunks = [holding(game.model.trunk(), one).eval() for one in trunks_of(game, steps)]
     size, shape = game.batch * agreement.local_steps * others, tuple(game.auxiliary.inputs.shape[1:])
     seen: list[Observed | None] = [None] * len(steps)
-    if channel is not None:
+    shown: tuple[Shown, ...] = ()
+    if channel == "representations":
+        shown = _shown(nearby(game, steps), steps, box)
+    elif channel is not None:
         near = nearby(game, steps)
         told = observed_of(near, channel, Stand(near, [], np.random.default_rng(0)))  # nothing is drawn without heads
         if any(step not in told for step in steps):
@@ -54,7 +58,24 @@ def watched(
             if any(bool(one.any()) for one in (*mean.values(), *last.values())):
                 seen[place] = Observed(trunk, head, mean, last, size, shape, classes, box)
     ids = np.array([f"{step:06d}" for step in steps])
-    return RecordsGame(ids, tuple(seen), tuple(trunks), size, game.auxiliary)
+    return RecordsGame(ids, tuple(seen), tuple(trunks), size, game.auxiliary, shown)
+
+
+def _shown(game: ExchangeGame, steps: Sequence[int], box: tuple[float, float] | None) -> tuple[Shown, ...]:
+    """What the source showed at some steps, and what it would have shown of the adversary's own records.
+
+    Raises:
+        AccessError: nothing of a step was seen.
+    """
+    own, rng = game.auxiliary, np.random.default_rng(0)  # it seeds defenses that stand for the victim's
+    stand = Stand(game, [game.model.head(0)], rng)
+    told = observed_of(game, "representations", stand)
+    if any("features" not in told.get(step, {}) for step in steps):
+        raise AccessError("channel 'representations': of some steps no rows were seen: leave the attack out")
+    whole = Drawn(own.inputs[None], own.labels[None], np.zeros(1, np.int64))
+    return tuple(
+        Shown(told[step]["features"], stand.said(step, "representations", whole)["features"][0], box) for step in steps
+    )
 
 
 def nearby(game: ExchangeGame, steps: Sequence[int]) -> ExchangeGame:

@@ -15,6 +15,7 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.batches import shuffled
 from dosimeter.families.exchange.case.case import ExchangeCase, require_joint, require_trainable
 from dosimeter.families.exchange.case.further import NO_TEST, FurtherCase
+from dosimeter.families.exchange.case.held import held_by_both, held_notes
 from dosimeter.families.exchange.case.people import partners_without_property
 from dosimeter.families.exchange.case.told import listed
 from dosimeter.families.exchange.play.answers import worth_of
@@ -115,7 +116,9 @@ class TasksCase(FurtherCase):
         ]
         if n * targets < 40:
             notes.append(f"tasks: {n * targets} in all show only a large leak; more tasks or targets are better")
-        return [*notes, *([NO_TEST] if self.system.test is None else [])]
+        partners = self.joint.partners
+        shared = held_notes(partners.parties, partners.victim)
+        return [*notes, *([NO_TEST] if self.system.test is None else []), *shared]
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
@@ -134,6 +137,7 @@ class TasksCase(FurtherCase):
                 "auxiliary": len(partners.auxiliary), "tasks": len(self.asked.names),
                 "probes": sum(len(one) for one in self.asked.probes), "pool": len(self.asked.pool),
                 "test": None if self.system.test is None else len(self.system.test),
+                "held": held_by_both(partners.parties, partners.victim),
             },
             "attacks": [listed(row, "") for row in self.joint.attacks],
             "gates": [],

@@ -17,7 +17,7 @@ from dosimeter.models.architectures import as_float
 from dosimeter.models.learners import feature_critic, inert, inverse
 from dosimeter.training.learners.drawing import Drawing
 from dosimeter.training.learners.stepping import adam
-from dosimeter.training.loop import Optimizer, augment_batch, seed_torch
+from dosimeter.training.loop import Optimizer, StepNoise, augment_batch, gradients_of, seed_torch
 from dosimeter.training.recipe import BlursCut, ChargesCut, Hyperparameters
 
 BATCH = 64
@@ -60,7 +60,8 @@ class Client:
     """Implements `Trained` but `fresh`, for records that are here.
 
     Batches come as in any training: all records in a random order, again and again. Defenses of the training that
-    charge for what crosses the cut add their gradient to the one that comes back. The rate is the recipe's highest.
+    charge for what crosses the cut add their gradient to the one that comes back, and those that add noise to steps add
+    it. The rate is the recipe's highest.
 
     Args:
         network: from records to features; it is trained in place.
@@ -75,6 +76,7 @@ class Client:
     ) -> None:
         self.network, self.inputs, self.labels, self.recipe = network, inputs, labels, recipe
         self.optimizer = Optimizer([one for one in network.parameters() if one.requires_grad], recipe)
+        self.noise = StepNoise(recipe, [seed])
         self.charging = [
             one for one in recipe.defenses if not isinstance(one, BlursCut) and isinstance(one, ChargesCut)
         ]
@@ -108,6 +110,7 @@ class Client:
         for one in self.charging:
             loss = loss + one.charge_cut(batch.flatten(1), made.flatten(1), labels)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.noise.add(gradients_of(self.optimizer.parameters), self.recipe.lr)
         self.optimizer.update(self.recipe.lr)
 
     def features(self) -> Float[Tensor, "n ..."]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dosimeter.families.exchange.measures.checks import gain_of, worth_it
+from dosimeter.families.exchange.measures.held import held_gate
 from dosimeter.families.exchange.measures.utility import utility, worth
 from dosimeter.families.exchange.records.measures.checks import controls, directed, nearer, null_audit, null_gate
 from dosimeter.families.exchange.records.measures.left import read_rebuilt, worth_of
@@ -33,11 +34,12 @@ def measure_records(folder: CaseFolder) -> Findings:
     left = read_rebuilt(folder)
     found, value = Rebuilt(left), worth_of(left)
     tests, nulls = Decisions(found), null_audit(found)
-    gates = (
-        worth_it(value), nearer(found), null_gate(nulls), controls(found),
-        *directed(found, shown=any(one.shown for one in tests.all)),
-    )  # fmt: skip
     summary, head = folder.summary, tests.headline
+    shown = any(one.shown for one in tests.all)
+    gates = (
+        worth_it(value), *held_gate(summary, shown=shown), nearer(found), null_gate(nulls), controls(found),
+        *directed(found, shown=shown),
+    )  # fmt: skip
     status, details = _status(tests, gates), _details(found, tests)
     gain = gain_of(value)
     details["gain"] = None if gain is None else {"value": gain.value, "low": gain.low, "high": gain.high}

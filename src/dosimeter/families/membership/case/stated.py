@@ -309,6 +309,24 @@ class StatedCase:
             *likeness(system, design, observations.correct, self.entries(), blind),
             *(base_alike(design, TextsHeld(system.store, self.held).load(), system.seed) if self.held else ()),
         ]
+        return {
+            **self._counted(),
+            "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
+            "gates": [dataclasses.asdict(gate) for gate in gates],
+            **told_of_texts(
+                system.pool,
+                np.arange(len(design.ids)),
+                self.arena,
+                observations,
+                self.running,
+                join_column(*(system.parts[name].persons for name in ("members", "nonmembers"))),
+            ),
+            "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
+        }
+
+    def _counted(self) -> dict[str, Any]:
+        """What a result says of the threat and of the records."""
+        system, design = self.system, self.design
         members, others = (system.parts[name] for name in ("members", "nonmembers"))
         population = len(design.population_ids)
         return {
@@ -331,17 +349,6 @@ class StatedCase:
                 "persons": count_distinct(members.persons, others.persons),
                 "groups": count_distinct(members.groups, others.groups),
             },
-            "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
-            "gates": [dataclasses.asdict(gate) for gate in gates],
-            **told_of_texts(
-                system.pool,
-                np.arange(len(design.ids)),
-                self.arena,
-                observations,
-                self.running,
-                join_column(members.persons, others.persons),
-            ),
-            "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 
 

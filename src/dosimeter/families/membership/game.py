@@ -226,6 +226,10 @@ class MembershipGame:
         """Signals of which the shadows' values were parted by membership, see `reading.sides`; parts share them."""
         return {}
 
+    def __getstate__(self) -> dict[str, object]:
+        """The fields alone: a copy parts its signals anew, and a game is the same before and after an attack."""
+        return {name: value for name, value in vars(self).items() if name != "parted"}
+
     def rehearse(self, pair: int) -> tuple[MembershipGame, Bool[Array, "2 n"]]:
         """Lets one pair of shadows play the targets before the remaining shadows, as an adversary would in training.
 

@@ -41,7 +41,7 @@ SIDE, PHOTO = 32, 512
 TEXTURES = ("brick", "grass", "gravel")
 COLUMNS = ((0, 224), (224, 320), (320, 512))
 """Columns of a photo that the model, the adversary and the victims have, so that no pixel is in two of them."""
-EACH = (500, 300)
+EACH = (200, 150)
 """Textures of each photo that the model and the adversary have; those of victims do not overlap each other."""
 
 
@@ -131,7 +131,7 @@ CASES: dict[str, Case] = {
         {"epochs": 40},
     ),
     "textures": (
-        "split_cuts:textures", "pictures_model", (1500, 900, 288), ("1", "3", "6"), "input", 0.5, {"epochs": 20},
+        "split_cuts:textures", "pictures_model", (600, 450, 288), ("1", "3", "6"), "input", 0.5, {"epochs": 20},
     ),
     "faces": (
         "split_cuts:faces", "pictures_model", (200, 200, 100), ("1", "3", "6"), "attribute:person", 0.1, {"epochs": 60},

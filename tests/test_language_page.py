@@ -18,7 +18,8 @@ def written(monkeypatch):
 
 def test_the_page_has_the_stored_figures(written):
     text = written.PAGE.read_text("utf-8")
-    assert written.page(text, json.loads(written.STORED.read_text("utf-8"))) == text
+    stored, large = (json.loads(one.read_text("utf-8")) for one in (written.STORED, written.LARGE))
+    assert written.page(text, stored, large) == text
 
 
 def test_the_controls_find_nothing_and_attacks_with_the_base_do(written):
@@ -58,3 +59,14 @@ def test_what_the_page_says_of_another_base_is_stored(written):
     assert f"had a loss of {stored['base loss']:.2f}" in text
     for name in ("ez_mia", "base_reference"):
         assert written.ends(stored["attacks"][name]["auc"]) in text
+
+
+def test_the_gain_over_the_base_alone_does_not_carry_over_to_a_larger_model(written):
+    stored = json.loads(written.LARGE.read_text("utf-8"))
+    found = stored["attacks"]
+    for name in ("base_reference", "ez_mia"):
+        assert found[name]["auc"]["mean"] >= 0.93
+    assert found["ez_mia"]["less base_reference"]["low"] <= 0.0  # no gain is claimed
+    assert found["ez_mia"]["less base_reference"]["mean"] >= -0.03
+    control = stored["controls"]["base loss"]["auc"]
+    assert control["low"] <= 0.5 <= control["high"]

@@ -41,7 +41,8 @@ from dosimeter.families.membership.design.labelled import set_apart
 from dosimeter.families.membership.design.supplied import check_halves, stated_design, stated_null
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.gates.supplied import base_alike, likeness
-from dosimeter.families.membership.observe.observations import supplied_answers
+from dosimeter.families.membership.measures.blind import Blind
+from dosimeter.families.membership.observe.observations import Observations, supplied_answers
 from dosimeter.families.membership.observe.shadow_job import observe
 from dosimeter.families.membership.observe.signals import readable
 from dosimeter.families.membership.observe.supplied_probes import TRIED, Probing, gives_gradients, probing
@@ -53,6 +54,7 @@ from dosimeter.families.membership.threat import HALVES_SET_THRESHOLDS, Threat
 from dosimeter.families.resources import Resources
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.gate import Gate
 from dosimeter.jobs.arrays import arrays_hash, save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.jobs.runners import one_thread
@@ -303,30 +305,7 @@ class StatedCase:
         save_evidence(self.attacks, self.plays.every, self.arena, folder)
         blind = self.blind.load()
         save_arrays(folder / BLIND, dataclasses.asdict(blind))
-        gates = [
-            saturation(observations.signals, self.access),
-            *system.gates,
-            *likeness(system, design, observations.correct, self.entries(), blind),
-            *(base_alike(design, TextsHeld(system.store, self.held).load(), system.seed) if self.held else ()),
-        ]
-        return {
-            **self._counted(),
-            "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
-            "gates": [dataclasses.asdict(gate) for gate in gates],
-            **told_of_texts(
-                system.pool,
-                np.arange(len(design.ids)),
-                self.arena,
-                observations,
-                self.running,
-                join_column(*(system.parts[name].persons for name in ("members", "nonmembers"))),
-            ),
-            "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
-        }
-
-    def _counted(self) -> dict[str, Any]:
-        """What a result says of the threat and of the records."""
-        system, design = self.system, self.design
+        gates = self._gates(observations, blind)
         members, others = (system.parts[name] for name in ("members", "nonmembers"))
         population = len(design.population_ids)
         return {
@@ -349,7 +328,29 @@ class StatedCase:
                 "persons": count_distinct(members.persons, others.persons),
                 "groups": count_distinct(members.groups, others.groups),
             },
+            "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
+            "gates": [dataclasses.asdict(gate) for gate in gates],
+            **self._told(observations),
+            "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
+
+    def _gates(self, observations: Observations, blind: Blind) -> list[Gate]:
+        """Checks of the answers, of the model, and of what the records show without it."""
+        system, design = self.system, self.design
+        held = TextsHeld(system.store, self.held).load() if self.held else None
+        return [
+            saturation(observations.signals, self.access),
+            *system.gates,
+            *likeness(system, design, observations.correct, self.entries(), blind),
+            *([] if held is None else base_alike(design, held, system.seed)),
+        ]
+
+    def _told(self, observations: Observations) -> dict[str, Any]:
+        """What run.json says of texts."""
+        pool, parts = self.system.pool, self.system.parts
+        persons = join_column(parts["members"].persons, parts["nonmembers"].persons)
+        rows = np.arange(len(self.design.ids))
+        return told_of_texts(pool, rows, self.arena, observations, self.running, persons)
 
 
 def stated_case(system: SuppliedSystem, threat: Threat, attacks: Sequence[NamedAttack]) -> StatedCase:

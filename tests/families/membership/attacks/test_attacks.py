@@ -157,7 +157,7 @@ def test_declares_its_needs_and_has_one_public_method(name, settings):
     methods = [
         key for key, value in vars(type(attack)).items() if inspect.isfunction(value) and not key.startswith("_")
     ]
-    assert set(methods) - {"effective", "rehearse"} == {"run"}
+    assert set(methods) - {"effective", "run_and_rehearse"} == {"run"}
 
 
 @every_attack

@@ -1,5 +1,7 @@
 """Answers of boosted trees, beside those of the library that trained them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -44,6 +46,10 @@ def test_large_trees_missing_values_and_other_classifiers_are_left_to_the_librar
     small = fitted(max_iter=2, max_leaf_nodes=8)
     columns[3, 1] = np.nan
     np.testing.assert_array_equal(boosted.read(small).odds(columns), small.decision_function(columns))
+
+    misread = replace(boosted.read(small), start=1.0)
+    np.testing.assert_array_equal(misread.odds(asked(50)), small.decision_function(asked(50)))
+    assert boosted.read(small).odds(asked(2)[:0]).shape == (0,)
 
     class Other:
         def decision_function(self, rows):

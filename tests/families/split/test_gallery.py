@@ -17,7 +17,11 @@ from families.split.games import audit
 
 def asked(*attributes):
     """An audit of 12 persons, each in every part."""
-    pool = [{"name": "attribute_pool", "classifiers": ["logistic"]}]
+    few = {"classifiers": ["logistic"]}
+    pool = [
+        {"name": "attribute_pool", **few}, {"name": "output_only", "mode": "attribute", **few},
+        {"name": "raw_input", **few},
+    ]  # fmt: skip
     raw = audit(pool, data="galleries", cuts=["2"], attributes=list(attributes))
     del raw["data"]["others"]["disjoint"]
     return parse(raw, base=BASE)

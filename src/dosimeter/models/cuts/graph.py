@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
+from dosimeter.models.cuts.counting import FlopCounter
 from dosimeter.models.cuts.reading import Program, read_program
 from dosimeter.models.last_layer import at_rest
 
@@ -141,7 +141,7 @@ class _Meter(fx.Interpreter):
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module, garbage_collect_values=False)
-        self.flops: dict[fx.Node, int] = {}
+        self.flops: dict[fx.Node, int | None] = {}
         self.kept: dict[fx.Node, list[Tensor]] = {}
         self.mutated: dict[fx.Node, frozenset[int]] = {}
 
@@ -149,7 +149,7 @@ class _Meter(fx.Interpreter):
         """The value of a node; what it costs is kept."""
         taken = [one for node in n.all_input_nodes for one in self.kept.get(node, [])]
         before = [one._version for one in taken]
-        counter = FlopCounterMode(display=False)
+        counter = FlopCounter()
         fast = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)  # fused layers and fused attention are counted as nothing
         try:
@@ -157,7 +157,7 @@ class _Meter(fx.Interpreter):
                 value = super().run_node(n)
         finally:
             torch.backends.mha.set_fastpath_enabled(fast)
-        self.flops[n] = counter.get_total_flops()
+        self.flops[n] = counter.total
         self.mutated[n] = frozenset(
             memory(one) for one, version in zip(taken, before, strict=True) if one._version != version
         )
@@ -182,6 +182,8 @@ class _Meter(fx.Interpreter):
     def multiply_adds(self, node: fx.Node, records: int) -> int | None:
         """Of a node for one record, or None if it has some that were not counted."""
         flops = self.flops[node]
+        if flops is None:
+            return None
         if node.op == "call_module":
             module = self.module.get_submodule(str(node.target))
             inner = list(module.modules())

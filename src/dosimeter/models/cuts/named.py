@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import describe, quote
+from dosimeter.models.cuts.counting import FlopCounter
 from dosimeter.models.cuts.graph import ModelGraph, Operation, Value, memory
 from dosimeter.models.cuts.reading import Program
 from dosimeter.models.last_layer import at_rest
@@ -180,7 +179,7 @@ def _multiply_adds(model: nn.Module, stop: str | None, example: Tensor) -> int |
     """Of one record up to a layer; None if there are some that cannot be counted."""
     if any(isinstance(one, nn.RNNBase) for one in model.modules()):
         return None
-    counter: Any = FlopCounterMode(display=False)
+    counter = FlopCounter()
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # fused layers are counted as nothing
     try:
@@ -188,4 +187,4 @@ def _multiply_adds(model: nn.Module, stop: str | None, example: Tensor) -> int |
             Segment(model, None, stop, example[1:2])(example.clone())
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    return int(counter.get_total_flops()) // (2 * len(example))
+    return None if counter.total is None else counter.total // (2 * len(example))

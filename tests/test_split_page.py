@@ -25,7 +25,11 @@ def test_the_page_has_the_tables_of_trainings_that_hide(monkeypatch):
     page = importlib.import_module("split_construction")
     text = importlib.import_module("split").PAGE.read_text(encoding="utf-8")
     content = json.loads(page.PATH.read_text(encoding="utf-8"))
-    assert all(page.table(case, content[case]) in text for case in page.CASES)
+    assert all(page.table(case, content[case]) in text for case in page.TABLES)
+    shares = [page.gone(seed["trainings"], 1, "small_batches") for seed in content["small_batches"]]
+    told = sorted(round(100 * one) for one in shares if one is not None)
+    assert shares.count(None) == 1
+    assert f"`weight-1` took {told[1]} to {told[3]} % in three seeds and {told[0]} % in one" in text
     # What the text and the README say of adults, and of strokes.
     readme = " ".join((BENCHMARKS.parent / "README.md").read_text(encoding="utf-8").split())
     for case, most, told in (("census", 0.004, "71 to 93 %"), ("thickness", 1.0, "46 to 60 %")):

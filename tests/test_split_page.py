@@ -20,6 +20,22 @@ def test_the_page_is_what_the_stored_figures_say(name, monkeypatch):
     assert page.filled(text, tables) == text
 
 
+def test_the_page_has_the_table_of_trainings_at_three_cuts(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
+    page = importlib.import_module("split_cuts")
+    text = page.PAGE.read_text(encoding="utf-8")
+    content = json.loads(page.PATH.read_text(encoding="utf-8"))
+    assert page.filled(text) == text
+    assert all(len(found) == 5 for found in content.values())
+    # What the text says of faces.
+    gone = {
+        cut: [page.gone("faces", one["cuts"][place]) for one in content["faces"]] for place, cut in enumerate("136")
+    }
+    assert max(gone["1"] + gone["3"]) < 0.25
+    assert sum(one is not None and one > 0.5 for one in gone["6"]) == 3
+    assert gone["6"].count(None) == 2
+
+
 def test_the_page_has_the_tables_of_trainings_that_hide(monkeypatch):
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
     page = importlib.import_module("split_construction")

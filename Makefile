@@ -43,7 +43,7 @@ check: .venv/.dev  ## lint and types
 test: .venv/.dev  ## lint, types, doctests and the default tests; types are checked beside the tests, on one core
 	PYTHONDONTWRITEBYTECODE= $(MAKE) --no-print-directory -j 2 check tests
 
-tests:
+tests: .venv/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 verify: .venv/.dev .venv/.data  ## the slow checks; their figures go to benchmarks/results

@@ -22,7 +22,7 @@ import numpy as np
 from machine import hardware
 from page_tables import fill
 from split import PAGE
-from split_construction import ROOM, audit, fight
+from split_construction import DIGITS, ROOM, audit, fight
 from torch import nn
 
 from dosimeter.config.audit import parse
@@ -89,13 +89,6 @@ def faces(seed: int) -> Dataset:
     )  # fmt: skip
 
 
-def strokes_model(shape: tuple[int, ...], classes: int) -> nn.Module:
-    """784-128-32-64-10."""
-    size = int(np.prod(shape))
-    first = (nn.Flatten(), nn.Linear(size, 128), nn.ReLU(), nn.Linear(128, 32), nn.ReLU())
-    return nn.Sequential(*first, nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, classes))
-
-
 def adults_model(shape: tuple[int, ...], classes: int) -> nn.Module:
     """The inputs, 64, 16 and 16 units."""
     first = (nn.Flatten(), nn.Linear(int(np.prod(shape)), 64), nn.ReLU(), nn.Linear(64, 16), nn.ReLU())
@@ -127,18 +120,20 @@ SHAPES = [{"name": "ridge"}, {"name": "decoder"}, {"name": "output_only", "mode"
 Case = tuple[str, str, tuple[int, int, int], tuple[str, str, str], str, float, dict[str, Any]]
 CASES: dict[str, Case] = {
     "strokes": (
-        "split_construction:digits", "strokes_model", (2500, 1500, 1000), ("2", "4", "6"), "attribute:stroke", 1.0,
+        *DIGITS, (2500, 1500, 1000), ("2", "4", "6"), "attribute:stroke", 1.0,
         {"epochs": 40},
     ),
     "textures": (
-        "split_cuts:textures", "pictures_model", (600, 450, 288), ("1", "3", "6"), "input", 0.5, {"epochs": 20},
+        "split_cuts:textures", "split_cuts:pictures_model", (600, 450, 288), ("1", "3", "6"), "input", 0.5,
+        {"epochs": 20},
     ),
     "faces": (
-        "split_cuts:faces", "pictures_model", (200, 200, 100), ("1", "3", "6"), "attribute:person", 0.1, {"epochs": 60},
+        "split_cuts:faces", "split_cuts:pictures_model", (200, 200, 100), ("1", "3", "6"), "attribute:person", 0.1,
+        {"epochs": 60},
     ),
     "adults": (
-        "split_construction:adults", "adults_model", (20_000, 1500, 4000), ("2", "4", "6"), "attribute:sex", 1.0,
-        {"epochs": 8, "batch_size": 256},
+        "split_construction:adults", "split_cuts:adults_model", (20_000, 1500, 4000), ("2", "4", "6"),
+        "attribute:sex", 1.0, {"epochs": 8, "batch_size": 256},
     ),
 }  # fmt: skip
 """Data, model, numbers of records, cuts, secret, weight of the adversaries, and the recipe of each case."""
@@ -150,7 +145,7 @@ def settings(case: str, seed: int) -> dict[str, Any]:
     of_input, secret = against == "input", against.partition(":")[2]
     more = {"steps": 2} if case != "adults" else {}
     return audit(
-        seed, data, f"split_cuts:{model}", sizes, stage=recipe,
+        seed, data, model, sizes, stage=recipe,
         threat={"cuts": list(cuts), "attributes": [] if of_input else [secret]},
         attack=SHAPES if of_input else pool(case),
         defense=[fight(f"after-{cut}", against, weight, **more, cut=cut) for cut in cuts],

@@ -118,14 +118,6 @@ def test_the_page_on_inversion_has_the_stored_figures(monkeypatch):
     assert all(one["slope"]["low"] > 0 for one in ratios if one["beside"] in ("train", "held_out", "prior"))
 
 
-def test_the_page_on_split_has_the_stored_figures_of_the_construction(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    page = (ROOT / "docs" / "split.md").read_text("utf-8")
-    module, content = importlib.import_module("split_construction"), stored("split_construction.json")
-    for case in module.TABLES:  # what the page says of the other case in words is tested with the page
-        assert module.table(case, content[case]) in page
-
-
 def test_fresh_attacks_lose_two_fifths_of_what_the_stroke_tells_them_and_the_task_keeps_its_accuracy(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     module, content = importlib.import_module("split_construction"), stored("split_construction.json")

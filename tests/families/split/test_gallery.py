@@ -38,6 +38,9 @@ def test_who_a_person_is_may_be_the_secret_and_is_known_by_a_gallery(tmp_path):
         for one in threat["estimates"]
         if (one["metric"], one["attack"], one["variant"]) == ("attribute_auc", "attribute_pool", "none")
     )
+    (told,) = (one for one in threat["gates"] if one["id"] == "S6")
+    assert told["status"] == "warn"
+    assert "person says who a person is" in told["message"]
     # Intervals are those of further records of these persons: no value has a second person.
     assert 0.5 < found["low"] < found["value"] < found["high"] < 1
 

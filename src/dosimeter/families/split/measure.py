@@ -15,6 +15,7 @@ from dosimeter.families.split.measures.checks import (
     knowing,
     null_audit,
     null_gate,
+    of_these_persons,
     tellable,
     trained_enough,
 )
@@ -46,8 +47,8 @@ def measure(folder: CaseFolder) -> Findings:
     found = Measured(read_left(folder))
     tests, nulls = Decisions(found), null_audit(found)
     checks = (
-        trained_enough(found), tellable(found), apart(found), knowing(found), null_gate(nulls), controls(found),
-        *directed(found, tests.all),
+        trained_enough(found), tellable(found), apart(found), knowing(found), of_these_persons(found), null_gate(nulls),
+        controls(found), *directed(found, tests.all),
     )  # fmt: skip
     gates = (*_collected(folder.summary), *(one for one in checks if one is not None))
     summary, head, caught = folder.summary, tests.headline, tests.caught()

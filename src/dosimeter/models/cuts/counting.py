@@ -12,21 +12,17 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+_ATEN = torch.ops.aten
 _ASKED = {
-    getattr(getattr(torch.ops.aten, name), overload)
-    for name in (
-        "size",
-        "sym_size",
-        "stride",
-        "sym_stride",
-        "storage_offset",
-        "sym_storage_offset",
-        "numel",
-        "sym_numel",
-    )
-    for overload in getattr(torch.ops.aten, name).overloads()
-    if overload == "default"
-}
+    _ATEN.is_contiguous.memory_format, torch.ops.prim.layout.default,
+    *(
+        getattr(_ATEN, name).default
+        for name in (
+            "sym_is_contiguous", "is_contiguous", "is_strides_like_format", "is_non_overlapping_and_dense", "size",
+            "sym_size", "stride", "sym_stride", "storage_offset", "sym_storage_offset", "numel", "sym_numel", "dim",
+        )
+    ),
+}  # fmt: skip
 """Questions about a tensor, which cost nothing."""
 
 

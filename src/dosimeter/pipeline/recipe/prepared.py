@@ -118,12 +118,9 @@ def joined(
     """
     first = legs[0]
     if len(legs) == 1 and first.audit.stages == audit.stages:
-        # A chain on its own has no variants; those of the file are of this one.
-        return (
-            first
-            if first.audit.variants == audit.variants
-            else replace(first, audit=replace(first.audit, variants=audit.variants))
-        )
+        if first.audit.variants != audit.variants:  # a chain on its own has none; those of the file are of this one
+            first = replace(first, audit=replace(first.audit, variants=audit.variants))
+        return first
     cases = {name: case for one in legs for name, case in one.cases.items()}
     rows = tuple(row for row in audit.threats if row.id in cases)
     ordered = {row.id: cases[row.id] for row in rows}

@@ -106,13 +106,17 @@ class PlayJob(KeyedJob):
         return int(self.judged * self.arena.design.member.shape[1] * 8)
 
     @property
+    def _among(self) -> int:
+        """Attacks of which, as a rule, one plays this part."""
+        return 1 if self.leaders is None else self.leaders.among
+
+    @property
     def _reading(self) -> float:
         """Seconds to read what the attack reads, and to work on it as long as the attack says."""
         design = self.arena.design
         games = len(design.rehearsal_rows) // 2 if self.part.role == "rehearsal" else 1
         more = float(getattr(self.row.attack, "game_seconds", 0.0))
-        among = 1 if self.leaders is None else self.leaders.among  # as a rule one of them leads
-        return games * (self.arena.views * float(design.member.size) * SECONDS + GAME_SECONDS + more) / among
+        return games * (self.arena.views * float(design.member.size) * SECONDS + GAME_SECONDS + more) / self._among
 
     @property
     def brief(self) -> float:
@@ -123,8 +127,7 @@ class PlayJob(KeyedJob):
         """Implements `Costed`: numbers to read, and models to train, an upper limit."""
         if not self.row.trainings or self.trains is None:
             return self._reading
-        among = 1 if self.leaders is None else self.leaders.among
-        return self._reading + self.row.trainings * self.judged * float(pace.whole(self.trains)) / among
+        return self._reading + self.row.trainings * self.judged * float(pace.whole(self.trains)) / self._among
 
     @property
     def judged(self) -> int:

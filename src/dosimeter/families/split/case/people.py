@@ -91,12 +91,12 @@ def people_of(threat: SplitThreat, system: TrainedSystem) -> People:
         for key, one in (("auxiliary", auxiliary), ("victims", victims))
         for line in _of_form(key, one, system.at_risk)
     ]
-    # Where the person is the secret, other records of the same persons are the gallery by which they are known.
-    apart = replace(auxiliary, persons=None) if _persons_are_sought(threat, victims) else auxiliary
-    if not problems and (both := shared(apart, victims, groups=False)) is not None:
-        problems.append(f"threat.auxiliary: {both}")
     if problems:
         raise DataError(*problems)
+    # Where the person is the secret, other records of the same persons are the gallery by which they are known.
+    apart = replace(auxiliary, persons=None) if _persons_are_sought(threat, victims) else auxiliary
+    if (both := shared(apart, victims, groups=False)) is not None:
+        raise DataError(f"threat.auxiliary: {both}")
     found = [_secret(name, auxiliary, victims, threat, system.seed) for name in threat.attributes]
     lineup = lined_up(persons_of(victims), threat.lineup, system.seed)
     if len(lineup) < FEWEST_IN_LINEUP:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from dosimeter.families.directions import Said, directions, level_of, says_alike
 from dosimeter.families.split.measures.measured import Measured
 from dosimeter.families.split.measures.shown import Decision
@@ -169,6 +171,22 @@ def apart(found: Measured) -> Gate:
             "records that a stage is trained on: features of such records may tell more than those of others.",
         )  # fmt: skip
     return Gate("S3", "Training records", "pass", 0.0, "No victim and no auxiliary record is a training record.")
+
+
+def of_these_persons(found: Measured) -> Gate | None:
+    """S6: where who a person is is the secret, nothing is said of other persons; None where it is not.
+
+    No value has a second person then, so intervals are those of further records of the same persons.
+    """
+    persons = len(np.unique(found.person))
+    names = [told.name for told in found.attributes if len(np.unique(told.unit)) > persons]
+    if not names:
+        return None
+    return Gate(
+        "S6", "Persons as the secret", "warn", float(len(names)),
+        f"{', '.join(names)} says who a person is: intervals are those of further records of these {persons} persons, "
+        "and say nothing of others.",
+    )  # fmt: skip
 
 
 def directed(found: Measured, tests: Sequence[Decision]) -> tuple[Gate, ...]:
